@@ -1,0 +1,258 @@
+//! One run: a world, the invariants beside it, and the limits that end it.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::{Actor, Check, Class, Fired, Instant, Invariant, NodeId, Touched, World};
+
+/// A world in the making of its history, with everything that watches it. A clone goes its own way from there.
+#[derive(Clone)]
+pub struct Run<A: Actor> {
+    /// The world.
+    pub world: World<A>,
+    monitors: Vec<Monitor<A>>,
+    limits: Limits,
+    /// Earliest moment at which an invariant wants to be asked.
+    next_ask: Instant,
+    /// How many events have been handled at the current instant.
+    at_this_instant: u64,
+}
+
+struct Monitor<A: Actor> {
+    invariant: Box<dyn Invariant<A>>,
+    ask: Instant,
+}
+
+impl<A: Actor> Clone for Monitor<A> {
+    fn clone(&self) -> Self {
+        Monitor { invariant: self.invariant.clone(), ask: self.ask }
+    }
+}
+
+/// When a run ends, whatever the protocol does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// World time at which the run ends, unless an invariant needs longer to be decided.
+    pub duration: Duration,
+    /// Events that a run may have; more is a violation of `event-budget`.
+    pub events: u64,
+    /// Events that one instant of world time may have; more is a violation of `no-event-storm`.
+    pub events_at_one_instant: u64,
+}
+
+impl Default for Limits {
+    /// Two minutes of world time, ten million events, a hundred thousand at one instant.
+    fn default() -> Self {
+        Limits { duration: Duration::from_secs(120), events: 10_000_000, events_at_one_instant: 100_000 }
+    }
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The first violation, which ended the run.
+    pub violation: Option<Violation>,
+    /// Events handled.
+    pub events: u64,
+    /// World time reached.
+    pub end: Instant,
+    /// The rolling hash of everything that happened.
+    pub trace_hash: u64,
+    /// What became of each planned fault, in the order of the plan.
+    pub fired: Vec<(u32, &'static str, Fired)>,
+    /// How often each mark was set, by name.
+    pub marks: Vec<(&'static str, u64)>,
+    /// Names of the coverage properties that this run reached.
+    pub reached: Vec<String>,
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Its name.
+    pub invariant: String,
+    /// Its kind.
+    pub class: Class,
+    /// World time.
+    pub at: Instant,
+    /// Number of the event after which it was seen; the first event of a run is number 1.
+    pub event: u64,
+    /// The node that the event touched, if it was one.
+    pub node: Option<NodeId>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Name of the violation for a panic in a handler.
+pub const NO_PANIC: &str = "no-panic";
+/// Name of the violation for too many events at one instant.
+pub const NO_EVENT_STORM: &str = "no-event-storm";
+/// Name of the violation for too many events in one run.
+pub const EVENT_BUDGET: &str = "event-budget";
+
+impl<A: Actor> Run<A> {
+    /// Puts invariants beside a world that has not started.
+    pub fn new(world: World<A>, invariants: Vec<Box<dyn Invariant<A>>>, limits: Limits) -> Self {
+        // Every invariant is asked once at the start, to see the world before anything happens.
+        let monitors = invariants.into_iter().map(|invariant| Monitor { invariant, ask: Instant::ZERO }).collect();
+        Run { world, monitors, limits, next_ask: Instant::ZERO, at_this_instant: 0 }
+    }
+
+    /// Runs to the end or to the first violation.
+    pub fn to_end(&mut self) -> Outcome {
+        let mut violation = self.until(|_| false);
+        if violation.is_none() {
+            violation = self.finish();
+        }
+        self.outcome(violation)
+    }
+
+    /// Runs until `stop` says so (asked before each event), the run ends, or an invariant is violated.
+    pub fn until(&mut self, mut stop: impl FnMut(&World<A>) -> bool) -> Option<Violation> {
+        // A handler that panics leaves its world in the middle of an event. It is only looked at from then on.
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            while !stop(&self.world) {
+                match self.step() {
+                    Progress::Event => {}
+                    Progress::Ended => return None,
+                    Progress::Violated(violation) => return Some(violation),
+                }
+            }
+            None
+        }));
+        result.unwrap_or_else(|panic| {
+            let node = self.world.handling();
+            let place = node.map_or_else(|| "a fault".to_owned(), |n| self.world.setup().name(n).to_owned());
+            Some(self.violation(NO_PANIC, Class::Safety, node, format!("{place} panicked: {}", panic_text(&*panic))))
+        })
+    }
+
+    /// Handles the next event and checks what it touched.
+    pub fn step(&mut self) -> Progress {
+        let end = self.end();
+        let next = self.world.next_event_at().unwrap_or(Instant::MAX);
+        if self.next_ask < next && self.next_ask <= end {
+            return self.ask();
+        }
+        if next > end {
+            self.world.advance_to(end);
+            return Progress::Ended;
+        }
+        if next > self.world.now() {
+            self.at_this_instant = 0;
+        }
+        let Some(touched) = self.world.step() else { return Progress::Event };
+        self.at_this_instant += 1;
+        if self.at_this_instant > self.limits.events_at_one_instant {
+            let message =
+                format!("more than {} events without any progress of time", self.limits.events_at_one_instant);
+            return Progress::Violated(self.violation(NO_EVENT_STORM, Class::Safety, node_of(touched), message));
+        }
+        if self.world.events() > self.limits.events {
+            let message = format!("more than {} events in one run", self.limits.events);
+            return Progress::Violated(self.violation(EVENT_BUDGET, Class::Liveness, node_of(touched), message));
+        }
+        self.check(touched)
+    }
+
+    /// When the run ends as things stand: later than its duration if a liveness property needs longer.
+    pub fn end(&self) -> Instant {
+        Instant::ZERO + self.limits.duration
+    }
+
+    fn check(&mut self, touched: Touched) -> Progress {
+        for index in 0..self.monitors.len() {
+            let monitor = &mut self.monitors[index];
+            match monitor.invariant.check(&self.world, touched) {
+                Check::Holds => monitor.ask = Instant::MAX,
+                Check::AskAgain(at) => {
+                    monitor.ask = at;
+                    self.next_ask = self.next_ask.min(at);
+                }
+                Check::Violated(message) => {
+                    let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());
+                    return Progress::Violated(self.violation(&name, class, node_of(touched), message));
+                }
+            }
+        }
+        Progress::Event
+    }
+
+    /// Moves time to where an invariant wants to be asked, and asks.
+    fn ask(&mut self) -> Progress {
+        let at = self.next_ask;
+        self.world.advance_to(at);
+        self.next_ask = Instant::MAX;
+        let progress = self.check(Touched::Any);
+        self.next_ask = self.monitors.iter().map(|m| m.ask).filter(|&a| a > at).min().unwrap_or(Instant::MAX);
+        progress
+    }
+
+    fn finish(&mut self) -> Option<Violation> {
+        for index in 0..self.monitors.len() {
+            let monitor = &mut self.monitors[index];
+            if let Check::Violated(message) = monitor.invariant.finish(&self.world) {
+                let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());
+                return Some(self.violation(&name, class, None, message));
+            }
+        }
+        None
+    }
+
+    /// What can be said of the run as it stands.
+    pub fn outcome(&self, violation: Option<Violation>) -> Outcome {
+        let reached = self
+            .monitors
+            .iter()
+            .filter(|m| m.invariant.class() == Class::Coverage && m.invariant.reached())
+            .map(|m| m.invariant.name().to_owned())
+            .collect();
+        Outcome {
+            violation,
+            events: self.world.events(),
+            end: self.world.now(),
+            trace_hash: self.world.trace_hash(),
+            fired: self.world.fired(),
+            marks: self.world.marks().to_vec(),
+            reached,
+        }
+    }
+
+    fn violation(&self, invariant: &str, class: Class, node: Option<NodeId>, message: String) -> Violation {
+        Violation {
+            invariant: invariant.to_owned(),
+            class,
+            at: self.world.now(),
+            event: self.world.events(),
+            node,
+            message,
+        }
+    }
+}
+
+/// What a step of a run came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Something happened, or an invariant was asked.
+    Event,
+    /// The run has reached its end.
+    Ended,
+    /// An invariant does not hold.
+    Violated(Violation),
+}
+
+fn node_of(touched: Touched) -> Option<NodeId> {
+    match touched {
+        Touched::Node(node) => Some(node),
+        Touched::Any => None,
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a value that is not text")
+}

@@ -1,0 +1,277 @@
+//! Where all nondeterminism comes from.
+//!
+//! Everything that is not decided by the protocol is a *decision* at a *site*: a directed link, a disk, a node's own
+//! randomness, a planned fault. The n-th decision at a site is a pure function of (seed, site, n): one ChaCha key
+//! from the seed, one stream a site. So removing a fault or a message never changes what is decided elsewhere, which
+//! is what makes shrinking stable.
+//!
+//! A [`Schedule`] is a baseline, the clocks, the planned faults, and sparse deviations from the baseline.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::{ClockSetting, FaultPlan, Instant, NodeId};
+
+/// Everything outside the protocol that decides how a run goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    /// Key of all randomness. On a calm baseline only the nodes' own draws and faults' kinds of chance use it.
+    pub seed: u64,
+    /// How links and disks behave where no deviation says otherwise.
+    pub baseline: Baseline,
+    /// Clocks that differ from the world's.
+    pub clocks: BTreeMap<NodeId, ClockSetting>,
+    /// What is to break.
+    pub faults: FaultPlan,
+    /// Exceptions to the baseline.
+    pub deviations: Deviations,
+}
+
+/// How links and disks behave where no deviation says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// The middling latency everywhere, no loss, no duplication.
+    Calm,
+    /// Drawn by the schedule's seed from the configured ranges and probabilities.
+    Seeded,
+}
+
+impl Schedule {
+    /// A run whose links and disks are drawn by `seed`; nothing planned to break.
+    pub fn seeded(seed: u64) -> Self {
+        Schedule {
+            seed,
+            baseline: Baseline::Seeded,
+            clocks: BTreeMap::new(),
+            faults: FaultPlan::default(),
+            deviations: Deviations::default(),
+        }
+    }
+
+    /// A run without surprises: every message takes the middling latency. The nodes' own randomness is `seed`'s.
+    pub fn calm(seed: u64) -> Self {
+        Schedule { baseline: Baseline::Calm, ..Schedule::seeded(seed) }
+    }
+}
+
+/// A place where something is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Site {
+    /// What happens to each message from one node to another.
+    Link(NodeId, NodeId),
+    /// How long each sync takes, and what a crash leaves of the unsynced tail.
+    Disk(NodeId),
+    /// What [`crate::Context::random`] returns.
+    Node(NodeId),
+    /// When and where the planned fault with this id strikes.
+    Fault(u32),
+    /// Free for the makers of schedules and workloads.
+    Plan(u32),
+}
+
+impl Site {
+    /// The number of the site's stream; distinct for distinct sites.
+    const fn stream(self) -> u64 {
+        match self {
+            Site::Link(from, to) => 1 << 56 | (from.0 as u64) << 16 | to.0 as u64,
+            Site::Disk(node) => 2 << 56 | node.0 as u64,
+            Site::Node(node) => 3 << 56 | node.0 as u64,
+            Site::Fault(id) => 4 << 56 | id as u64,
+            Site::Plan(number) => 5 << 56 | number as u64,
+        }
+    }
+}
+
+/// One decision's worth of randomness: four independent words.
+pub type Draw = [u32; 4];
+
+/// Words in a block of buffered decisions: what one call of the generator makes.
+const BLOCK_WORDS: usize = 64;
+const DRAWS_PER_BLOCK: u32 = (BLOCK_WORDS / 4) as u32;
+/// Buffered blocks at most; sites share them by number. A power of two.
+const BUFFERS: usize = 16;
+
+/// Random access to the decisions of a seed: `draw(site, n)` is a pure function of (seed, site, n).
+///
+/// A few blocks are kept so that consecutive decisions at a site cost a look-up; they are a cache, not state, and a
+/// clone starts without them.
+///
+/// ```
+/// use sim_core::{NodeId, Randomness, Site};
+/// let link = Site::Link(NodeId(0), NodeId(1));
+/// let mut a = Randomness::new(7);
+/// let tenth = a.draw(link, 10);
+/// let mut b = Randomness::new(7);
+/// b.draw(Site::Disk(NodeId(0)), 3);
+/// assert_eq!(b.draw(link, 10), tenth);
+/// ```
+#[derive(Debug)]
+pub struct Randomness {
+    key: ChaCha8Rng,
+    buffers: Vec<Buffer>,
+}
+
+#[derive(Clone, Debug)]
+struct Buffer {
+    stream: u64,
+    block: u32,
+    words: [u32; BLOCK_WORDS],
+}
+
+impl Clone for Randomness {
+    fn clone(&self) -> Self {
+        Randomness { key: self.key.clone(), buffers: Vec::new() }
+    }
+}
+
+impl Randomness {
+    /// The decisions of `seed`.
+    pub fn new(seed: u64) -> Self {
+        Randomness { key: ChaCha8Rng::seed_from_u64(seed), buffers: Vec::new() }
+    }
+
+    /// The `n`-th decision at `site`.
+    pub fn draw(&mut self, site: Site, n: u32) -> Draw {
+        let stream = site.stream();
+        let block = n / DRAWS_PER_BLOCK;
+        // Links of a small cluster fall into different places: sender and receiver both count.
+        let place = ((stream >> 14) ^ stream ^ (stream >> 56 << 2)) as usize % BUFFERS;
+        let buffer = match self.buffers.get(place) {
+            Some(buffer) if buffer.stream == stream && buffer.block == block => buffer,
+            _ => self.fill(place, stream, block),
+        };
+        let at = (n % DRAWS_PER_BLOCK) as usize * 4;
+        [buffer.words[at], buffer.words[at + 1], buffer.words[at + 2], buffer.words[at + 3]]
+    }
+
+    #[cold]
+    fn fill(&mut self, place: usize, stream: u64, block: u32) -> &Buffer {
+        if self.buffers.is_empty() {
+            // Stream 0 is no site's, so these are recognised as empty.
+            self.buffers.resize(BUFFERS, Buffer { stream: 0, block: 0, words: [0; BLOCK_WORDS] });
+        }
+        let mut generator = self.key.clone();
+        generator.set_stream(stream);
+        generator.set_word_pos(u128::from(block) * BLOCK_WORDS as u128);
+        let buffer = &mut self.buffers[place];
+        buffer.stream = stream;
+        buffer.block = block;
+        for word in &mut buffer.words {
+            *word = generator.next_u32();
+        }
+        buffer
+    }
+}
+
+/// A draw scaled evenly to `0..=span`.
+pub(crate) fn scaled(word: u32, span: u64) -> u64 {
+    if span < 1 << 32 {
+        (u64::from(word) * (span + 1)) >> 32
+    } else {
+        ((u128::from(word) * (u128::from(span) + 1)) >> 32) as u64
+    }
+}
+
+/// Whether a draw falls below a probability.
+pub(crate) fn chance(word: u32, probability: f64) -> bool {
+    f64::from(word) < probability * 4_294_967_296.0
+}
+
+/// How far a node is in its own stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeRandom {
+    drawn: u32,
+}
+
+impl NodeRandom {
+    /// The node's next number: two words of a decision make one, so that a decision gives two numbers.
+    pub(crate) fn next(&mut self, node: NodeId, randomness: &mut Randomness) -> u64 {
+        let draw = randomness.draw(Site::Node(node), self.drawn / 2);
+        let half = (self.drawn % 2) as usize * 2;
+        self.drawn += 1;
+        u64::from(draw[half]) << 32 | u64::from(draw[half + 1])
+    }
+}
+
+/// An exception to what the baseline does with one message or one sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deviation {
+    /// The datagram never arrives; on a connection it is sent again after the retransmission timeout.
+    Lost,
+    /// The datagram arrives twice, the second time after this much latency. Without meaning on a connection.
+    Duplicated {
+        /// Latency of the first copy.
+        first: Duration,
+        /// Latency of the second copy.
+        second: Duration,
+    },
+    /// The message arrives, or the sync ends, after this much latency instead of the baseline's.
+    Delayed(Duration),
+}
+
+/// Where a deviation applies: the site, the moment of the send or sync, and its ordinal among those of the same
+/// site at the same moment. Not a running number: removing one would then renumber all later ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment {
+    /// World time of the send or of the call of sync.
+    pub at: Instant,
+    /// Counts from zero the sends or syncs of the site at that very instant.
+    pub ordinal: u32,
+}
+
+/// Sparse exceptions to the baseline, by site and moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deviations {
+    by_site: BTreeMap<Site, Vec<(Moment, Deviation)>>,
+}
+
+impl Deviations {
+    /// Adds one, or replaces the one at the same site and moment.
+    ///
+    /// # Panics
+    /// If the site is neither a link nor a disk: nothing else can deviate.
+    pub fn insert(&mut self, site: Site, moment: Moment, deviation: Deviation) {
+        assert!(matches!(site, Site::Link(..) | Site::Disk(_)), "only links and disks deviate, not {site:?}");
+        let list = self.by_site.entry(site).or_default();
+        match list.binary_search_by_key(&moment, |&(m, _)| m) {
+            Ok(at) => list[at].1 = deviation,
+            Err(at) => list.insert(at, (moment, deviation)),
+        }
+    }
+
+    /// Removes the one at a site and moment, and returns it if there was one.
+    pub fn remove(&mut self, site: Site, moment: Moment) -> Option<Deviation> {
+        let list = self.by_site.get_mut(&site)?;
+        let at = list.binary_search_by_key(&moment, |&(m, _)| m).ok()?;
+        let (_, deviation) = list.remove(at);
+        if list.is_empty() {
+            self.by_site.remove(&site);
+        }
+        Some(deviation)
+    }
+
+    /// All of them, by site and then by moment.
+    pub fn iter(&self) -> impl Iterator<Item = (Site, Moment, Deviation)> + '_ {
+        self.by_site
+            .iter()
+            .flat_map(|(&site, list)| list.iter().map(move |&(moment, deviation)| (site, moment, deviation)))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_site.values().map(Vec::len).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_site.is_empty()
+    }
+
+    /// Those of one site, in order of moment.
+    pub(crate) fn at(&self, site: Site) -> &[(Moment, Deviation)] {
+        self.by_site.get(&site).map_or(&[], Vec::as_slice)
+    }
+}
