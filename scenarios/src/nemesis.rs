@@ -1,0 +1,1 @@
+//! Draws the random faults of a scenario for a seed.
