@@ -1,1 +1,3 @@
 //! The protocols.
+
+pub mod transitions;
