@@ -1,0 +1,86 @@
+//! A plain condition that must hold after every event.
+
+use std::sync::Arc;
+
+use super::common::{Finding, OfActor, OfWorld, standing, standing_of, touched_nodes};
+use crate::{Actor, Check, Class, Invariant, Touched, World};
+
+/// A condition that holds after every event.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// use sim_core::library::Always;
+///
+/// let limit = Always::on_each_node("number-in-range", |server: &Server| match server.number {
+///     0..=9 => Ok(()),
+///     number => Err(format!("its number is {number}, expected at most 9")),
+/// });
+/// let outcome = Script::new(["alpha"]).at(secs(1), "alpha", |server, _| server.number = 12).check(limit);
+/// assert_eq!(outcome.violation.unwrap().message, "alpha: its number is 12, expected at most 9");
+/// ```
+pub struct Always<A: Actor> {
+    name: &'static str,
+    condition: Condition<A>,
+}
+
+enum Condition<A: Actor> {
+    Node(OfActor<A, Result<(), String>>),
+    World(OfWorld<A, Result<(), String>>),
+}
+
+impl<A: Actor> Always<A> {
+    /// The condition holds on each node that is up. Only the node that an event touched is looked at.
+    pub fn on_each_node<F: Finding>(name: &'static str, condition: impl Fn(&A) -> F + Send + Sync + 'static) -> Self {
+        Always { name, condition: Condition::Node(Arc::new(move |actor| condition(actor).finding())) }
+    }
+
+    /// The condition holds of the world as a whole. It is evaluated after every event, so it should be cheap.
+    pub fn in_world<F: Finding>(
+        name: &'static str,
+        condition: impl Fn(&World<A>) -> F + Send + Sync + 'static,
+    ) -> Self {
+        Always { name, condition: Condition::World(Arc::new(move |world| condition(world).finding())) }
+    }
+}
+
+impl<A: Actor> Invariant<A> for Always<A> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn class(&self) -> Class {
+        Class::Safety
+    }
+
+    fn check(&mut self, world: &World<A>, touched: Touched) -> Check {
+        match &self.condition {
+            Condition::World(condition) => match condition(world) {
+                Ok(()) => Check::Holds,
+                Err(why) if why.is_empty() => Check::Violated(format!("it does not hold: {}", standing(world))),
+                Err(why) => Check::Violated(why),
+            },
+            Condition::Node(condition) => {
+                for node in touched_nodes(world, touched) {
+                    match world.actor(node).map_or(Ok(()), |actor| condition(actor)) {
+                        Ok(()) => {}
+                        Err(why) if why.is_empty() => {
+                            return Check::Violated(format!("it does not hold: {}", standing_of(world, node)));
+                        }
+                        Err(why) => return Check::Violated(format!("{}: {why}", world.setup().name(node))),
+                    }
+                }
+                Check::Holds
+            }
+        }
+    }
+}
+
+impl<A: Actor> Clone for Always<A> {
+    fn clone(&self) -> Self {
+        let condition = match &self.condition {
+            Condition::Node(condition) => Condition::Node(Arc::clone(condition)),
+            Condition::World(condition) => Condition::World(Arc::clone(condition)),
+        };
+        Always { name: self.name, condition }
+    }
+}

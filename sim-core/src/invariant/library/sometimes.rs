@@ -1,0 +1,83 @@
+//! Coverage: a campaign that never met the interesting case has shown nothing.
+
+use std::sync::Arc;
+
+use super::common::{OfActor, OfWorld, touched_nodes};
+use crate::{Actor, Check, Class, Invariant, Touched, World};
+
+/// Something that at least one run of a campaign must reach. It never fails a single run.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// use sim_core::library::Sometimes;
+///
+/// let outcome = Script::new(["alpha"])
+///     .at(secs(1), "alpha", |_, ctx| ctx.mark("failover-complete"))
+///     .check(Sometimes::marked("failover-complete"));
+/// assert_eq!(outcome.reached, ["failover-complete"]);
+/// ```
+pub struct Sometimes<A: Actor> {
+    name: &'static str,
+    goal: Goal<A>,
+    reached: bool,
+}
+
+enum Goal<A: Actor> {
+    Mark(&'static str),
+    Node(OfActor<A, bool>),
+    World(OfWorld<A, bool>),
+}
+
+impl<A: Actor> Sometimes<A> {
+    /// Some node sets the mark. The property is named after it.
+    pub fn marked(mark: &'static str) -> Self {
+        Sometimes { name: mark, goal: Goal::Mark(mark), reached: false }
+    }
+
+    /// The condition holds on some node, at some moment.
+    pub fn on_a_node(name: &'static str, condition: impl Fn(&A) -> bool + Send + Sync + 'static) -> Self {
+        Sometimes { name, goal: Goal::Node(Arc::new(condition)), reached: false }
+    }
+
+    /// The condition holds of the world as a whole, at some moment.
+    pub fn in_world(name: &'static str, condition: impl Fn(&World<A>) -> bool + Send + Sync + 'static) -> Self {
+        Sometimes { name, goal: Goal::World(Arc::new(condition)), reached: false }
+    }
+}
+
+impl<A: Actor> Invariant<A> for Sometimes<A> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn class(&self) -> Class {
+        Class::Coverage
+    }
+
+    fn check(&mut self, world: &World<A>, touched: Touched) -> Check {
+        self.reached = self.reached
+            || match &self.goal {
+                Goal::Mark(mark) => world.mark_count(mark) > 0,
+                Goal::World(condition) => condition(world),
+                Goal::Node(condition) => {
+                    touched_nodes(world, touched).any(|node| world.actor(node).is_some_and(|actor| condition(actor)))
+                }
+            };
+        Check::Holds
+    }
+
+    fn reached(&self) -> bool {
+        self.reached
+    }
+}
+
+impl<A: Actor> Clone for Sometimes<A> {
+    fn clone(&self) -> Self {
+        let goal = match &self.goal {
+            Goal::Mark(mark) => Goal::Mark(mark),
+            Goal::Node(condition) => Goal::Node(Arc::clone(condition)),
+            Goal::World(condition) => Goal::World(Arc::clone(condition)),
+        };
+        Sometimes { name: self.name, goal, reached: self.reached }
+    }
+}
