@@ -4,6 +4,7 @@
 //! removed from the plan: everything that is drawn for it comes from a stream of its own, so a shorter plan is the
 //! same run minus one fault, and not another run.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::{Instant, NodeId};
@@ -195,7 +196,7 @@ pub enum Trigger {
         /// Latest moment.
         to: Instant,
     },
-    /// Just before the n-th event is handled; the first event of a run is number 1.
+    /// As the n-th event of the run, before what would have been the n-th; the first event is number 1.
     OnEvent(u64),
     /// When a node sets a mark.
     OnMark {
@@ -229,6 +230,28 @@ pub struct PlannedFault {
 pub struct FaultPlan {
     /// The faults, in any order.
     pub faults: Vec<PlannedFault>,
+}
+
+impl fmt::Display for Degradation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if !self.latency.is_zero() {
+            parts.push(format!("latency +{:?}", self.latency));
+        }
+        if !self.jitter.is_zero() {
+            parts.push(format!("jitter {:?}", self.jitter));
+        }
+        if self.loss > 0.0 {
+            parts.push(format!("loss {}", self.loss));
+        }
+        if self.duplication > 0.0 {
+            parts.push(format!("duplication {}", self.duplication));
+        }
+        if let Some(bandwidth) = self.bandwidth {
+            parts.push(format!("{bandwidth} B/s"));
+        }
+        f.write_str(&parts.join(", "))
+    }
 }
 
 impl FaultPlan {

@@ -1,14 +1,21 @@
 //! Deterministic simulation of failover protocols (the contract; to be completed).
 
 mod actor;
+mod connections;
+mod disk;
 mod fault;
 pub mod history;
 mod invariant;
+mod links;
+mod node;
+mod plan;
 mod protocol;
+mod queue;
 mod run;
 mod schedule;
 mod setup;
 mod time;
+mod timers;
 pub mod trace;
 mod world;
 

@@ -130,8 +130,11 @@ impl<A: Actor> Run<A> {
 
     /// Handles the next event and checks what it touched.
     pub fn step(&mut self) -> Progress {
-        let end = self.end();
         let next = self.world.next_event_at().unwrap_or(Instant::MAX);
+        let mut end = Instant::ZERO + self.limits.duration;
+        if next.min(self.next_ask) > end {
+            end = self.end();
+        }
         if self.next_ask < next && self.next_ask <= end {
             return self.ask();
         }
@@ -158,7 +161,14 @@ impl<A: Actor> Run<A> {
 
     /// When the run ends as things stand: later than its duration if a liveness property needs longer.
     pub fn end(&self) -> Instant {
-        Instant::ZERO + self.limits.duration
+        let duration = Instant::ZERO + self.limits.duration;
+        // While something is still to break or to mend, nobody can say from when a property's time counts.
+        let quiet = self.world.quiet_since();
+        let needs = self.monitors.iter().filter_map(|m| match quiet {
+            Some(quiet) => m.invariant.needs_until(quiet),
+            None => m.invariant.needs_until(Instant::ZERO).map(|_| Instant::MAX),
+        });
+        needs.fold(duration, Instant::max)
     }
 
     fn check(&mut self, touched: Touched) -> Progress {

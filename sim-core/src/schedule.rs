@@ -253,6 +253,13 @@ impl Deviations {
         Some(deviation)
     }
 
+    /// The one at a site and moment.
+    pub fn get(&self, site: Site, moment: Moment) -> Option<Deviation> {
+        let list = self.by_site.get(&site)?;
+        let at = list.binary_search_by_key(&moment, |&(m, _)| m).ok()?;
+        Some(list[at].1)
+    }
+
     /// All of them, by site and then by moment.
     pub fn iter(&self) -> impl Iterator<Item = (Site, Moment, Deviation)> + '_ {
         self.by_site

@@ -1,6 +1,6 @@
 //! What happened: a rolling hash always, everything with causes when recording.
 
-use crate::{Instant, NodeId};
+use crate::{Deviations, Instant, NodeId};
 
 /// Folds words into 64 bits, one multiplication each. Equal traces have equal hashes on every machine; it is not
 /// meant to withstand an adversary.
@@ -17,8 +17,8 @@ impl RollingHash {
     /// Adds a word.
     #[inline]
     pub fn add(&mut self, word: u64) {
-        // The two halves of a 128-bit product, folded: every bit of the input reaches every bit of the result.
-        let product = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+        // The halves of the 128-bit product, folded: high bits of the input reach low bits of the result and back.
+        let product = u128::from(self.0 ^ word) * 0x9e37_79b9_7f4a_7c15;
         self.0 = (product as u64) ^ ((product >> 64) as u64) ^ word.rotate_left(29);
     }
 
@@ -38,6 +38,22 @@ impl RollingHash {
     /// The hash so far.
     pub fn value(self) -> u64 {
         self.0
+    }
+}
+
+/// What a world keeps while it records.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder {
+    pub trace: Trace,
+    /// How the run differs from a calm one.
+    pub deviations: Deviations,
+    /// Each node's role after its last event.
+    pub roles: Vec<&'static str>,
+}
+
+impl Recorder {
+    pub fn new(roles: Vec<&'static str>) -> Self {
+        Recorder { trace: Trace::default(), deviations: Deviations::default(), roles }
     }
 }
 

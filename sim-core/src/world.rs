@@ -1,116 +1,376 @@
-//! The event loop.
+//! The event loop, and nothing else: it takes the earliest event, hands it to one actor, and carries out what the
+//! actor asked for. What connections and faults do to the world is in the modules below.
+
+mod connections;
+mod effects;
+mod faults;
+mod view;
 
 use std::sync::Arc;
 
+use slab::Slab;
+use tracing::level_filters::LevelFilter;
+
+use crate::connections::{Cargo, Flight, Pair};
 use crate::history::History;
-use crate::trace::Trace;
-use crate::{Actor, Connection, Fired, HostId, Instant, NodeId, Schedule, Setup, Touched};
+use crate::links::Links;
+use crate::node::{Input, Node, Waiting};
+use crate::plan::Plan;
+use crate::queue::{Event, Queue};
+use crate::trace::{Recorder, RollingHash, What};
+use crate::{
+    Actor, ClockSetting, ConnectionEvent, ConnectionId, Context, Effect, Instant, Kind, LocalClock, NodeId, Randomness,
+    Schedule, Setup, Touched,
+};
 
 /// A cluster in the middle of a run.
+///
+/// A pure function of its set-up and schedule: two worlds made from the same two values go through the same states.
+/// A clone is cheap and goes its own way; take it between two steps.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sim_core::{Actor, Context, NodeId, Schedule, Setup, World};
+///
+/// /// Counts the greetings that it hears.
+/// #[derive(Clone, Default)]
+/// struct Greeter { heard: u32 }
+/// #[derive(Clone, Debug)]
+/// enum Message { Hello }
+/// sim_core::kinds!(Message { Hello });
+///
+/// impl Actor for Greeter {
+///     type Message = Message;
+///     type Timer = ();
+///     type Record = ();
+///     type Command = ();
+///     fn on_start(&mut self, _disk: &[()], ctx: &mut Context<Self>) {
+///         let peer = NodeId(1 - ctx.node().0);
+///         ctx.send(peer, Message::Hello);
+///     }
+///     fn on_message(&mut self, _from: NodeId, _message: Message, _ctx: &mut Context<Self>) {
+///         self.heard += 1;
+///     }
+///     fn on_timer(&mut self, _timer: (), _ctx: &mut Context<Self>) {}
+/// }
+///
+/// let setup = Arc::new(Setup::new(["left", "right"], |_| Greeter::default()));
+/// let mut world = World::new(&setup, &Arc::new(Schedule::seeded(7)));
+/// while world.next_event_at().is_some() {
+///     world.step();
+/// }
+/// assert_eq!(world.actor(NodeId(0)).unwrap().heard, 1);
+/// assert_eq!(world.events(), 4); // Two starts, two greetings.
+/// ```
 #[derive(Clone)]
 pub struct World<A: Actor> {
     setup: Arc<Setup<A>>,
+    schedule: Arc<Schedule>,
+    now: u64,
+    queue: Queue,
+    nodes: Vec<Node<A>>,
+    links: Links,
+    flights: Slab<Flight<A::Message>>,
+    /// By identity, oldest first; a handful at a time.
+    pairs: Vec<(ConnectionId, Pair<A::Message>)>,
+    randomness: Randomness,
+    plan: Plan,
+    /// Events so far.
+    events: u64,
+    hash: RollingHash,
+    history: History,
+    marks: Vec<(&'static str, u64)>,
+    handling: Option<NodeId>,
+    /// Filled by one handler, emptied before the next; kept for its memory.
+    effects: Vec<Effect<A>>,
+    recorder: Option<Box<Recorder>>,
 }
 
-#[allow(missing_docs, unused_variables)]
 impl<A: Actor> World<A> {
+    /// A cluster at the beginning of a run: every process starts at time zero, in the order of the nodes.
+    ///
+    /// # Panics
+    /// If the schedule names a node, host or command that the set-up does not have, or a drift out of range.
     pub fn new(setup: &Arc<Setup<A>>, schedule: &Arc<Schedule>) -> Self {
-        todo!()
+        let count = setup.nodes.len();
+        let mut queue = Queue::default();
+        let mut randomness = Randomness::new(schedule.seed);
+        for node in setup.node_ids() {
+            queue.push(0, Event::Start { node });
+        }
+        let plan = Plan::new(schedule, &mut randomness, |fault, at| {
+            queue.push(at, Event::FaultBegins { fault });
+        });
+        assert!(
+            schedule.clocks.keys().all(|node| node.index() < count),
+            "the schedule sets the clock of a node that is not in the set-up"
+        );
+        let clock = |node: NodeId| match schedule.clocks.is_empty() {
+            true => ClockSetting::default(),
+            false => schedule.clocks.get(&node).copied().unwrap_or_default(),
+        };
+        World {
+            setup: setup.clone(),
+            schedule: schedule.clone(),
+            now: 0,
+            queue,
+            nodes: setup.node_ids().map(|node| Node::new(LocalClock::new(clock(node)))).collect(),
+            links: Links::new(count, schedule),
+            flights: Slab::new(),
+            pairs: Vec::new(),
+            randomness,
+            plan,
+            events: 0,
+            hash: RollingHash::default(),
+            history: History::default(),
+            marks: Vec::new(),
+            handling: None,
+            effects: Vec::new(),
+            recorder: None,
+        }
     }
-    /// Records everything from here on.
-    pub fn record(&mut self) {
-        todo!()
-    }
-    pub fn trace(&self) -> Option<&Trace> {
-        todo!()
-    }
-    /// Handles the next event. None if it was only bookkeeping.
+
+    /// Takes the next event from the queue and lets it happen. Returns what it touched; `None` if it was bookkeeping
+    /// that no actor and no invariant can see, or if there is nothing left to happen.
+    #[inline]
     pub fn step(&mut self) -> Option<Touched> {
-        todo!()
+        if self.events + 1 >= self.plan.next_on_event
+            && let Some(fault) = self.plan.take_on_event(self.events + 1)
+        {
+            return self.fault_begins(fault);
+        }
+        let entry = self.queue.pop()?;
+        self.now = entry.time;
+        match entry.event {
+            Event::Flight { slot } => self.arrive(slot),
+            Event::Timer { node, slot } => {
+                let timers = &mut self.nodes[node.index()].timers;
+                let due = timers.pop(node, slot, entry.sequence, &mut self.queue)?;
+                self.input(node, Input::Timer(due), due.cause)
+            }
+            Event::Wake { node } => self.wake(node),
+            Event::Synced { node } => {
+                let (sync, ok) = self.nodes[node.index()].disk.end_sync(entry.sequence)?;
+                self.input(node, Input::Synced { token: sync.token, ok }, sync.cause)
+            }
+            Event::Job { node, slot } => {
+                let state = &mut self.nodes[node.index()];
+                let job = state.jobs.get(slot as usize).copied()?;
+                if job.sequence != entry.sequence {
+                    return None; // Of an earlier process.
+                }
+                state.jobs.remove(slot as usize);
+                self.input(node, Input::Job(job.timer), job.cause)
+            }
+            Event::Start { node } => self.start(node),
+            Event::FaultBegins { fault } => self.fault_begins(fault),
+            Event::FaultEnds { fault } => self.fault_ends(fault),
+        }
     }
-    pub fn next_event_at(&self) -> Option<Instant> {
-        todo!()
+
+    /// Something has crossed the network.
+    #[inline]
+    fn arrive(&mut self, slot: u32) -> Option<Touched> {
+        let Flight { from, to, cause, cargo } = self.flights.remove(slot as usize);
+        match cargo {
+            Cargo::Datagram(message) => {
+                if self.nodes[to.index()].actor.is_none() {
+                    self.undeliverable(from, to, &message, cause);
+                    return None;
+                }
+                self.input(to, Input::Message { from, message, via: None }, cause)
+            }
+            Cargo::Packet { id, sender, packet } => self.packet_arrives(id, sender, packet, cause),
+            Cargo::Ack { id, sender, bytes } => self.ack_arrives(id, sender, bytes, cause),
+            Cargo::Broken { id, receiver, reason } => self.drop_end(id, receiver, reason),
+            Cargo::Patience { id, sender, silent_since } => self.patience_ends(id, sender, silent_since),
+        }
     }
+
+    /// An event has reached a node: its process handles it now, or when it can.
+    #[inline]
+    fn input(&mut self, node: NodeId, input: Input<A>, cause: u64) -> Option<Touched> {
+        let state = &mut self.nodes[node.index()];
+        state.actor.as_ref()?; // The process died while this was on its way.
+        if state.is_free(self.now) {
+            return self.handle(node, input, cause);
+        }
+        state.inbox.push_back(Waiting { input, cause });
+        self.schedule_wake(node);
+        None
+    }
+
+    fn schedule_wake(&mut self, node: NodeId) {
+        let state = &mut self.nodes[node.index()];
+        if !state.wake_scheduled && state.pauses == 0 && !state.inbox.is_empty() {
+            state.wake_scheduled = true;
+            self.queue.push(state.busy_until.max(self.now), Event::Wake { node });
+        }
+    }
+
+    /// The node may be free for the next event that waits.
+    fn wake(&mut self, node: NodeId) -> Option<Touched> {
+        let state = &mut self.nodes[node.index()];
+        state.wake_scheduled = false;
+        let mut touched = None;
+        if state.pauses == 0
+            && state.busy_until <= self.now
+            && let Some(Waiting { input, cause }) = state.inbox.pop_front()
+        {
+            touched = self.handle(node, input, cause);
+        }
+        self.schedule_wake(node);
+        touched
+    }
+
+    /// Hands one event to one actor and carries out what the actor asked for.
+    #[inline]
+    fn handle(&mut self, node: NodeId, input: Input<A>, cause: u64) -> Option<Touched> {
+        let (code, via) = match &input {
+            Input::Start => (1, None),
+            Input::Message { via, .. } => (2, *via),
+            Input::Timer(_) => (3, None),
+            Input::Job(_) => (4, None),
+            Input::Connection { .. } => (5, None),
+            Input::Synced { .. } => (6, None),
+            Input::Command(_) => (7, None),
+        };
+        // What only looks like an event is sorted out before it counts as one.
+        let input: Handler<A> = match input {
+            Input::Timer(due) => Handler::Timer(self.nodes[node.index()].timers.fire(due)?),
+            Input::Job(timer) => Handler::Timer(timer),
+            Input::Message { from, message, via } => {
+                if let Some(id) = via
+                    && !self.consume(node, id, &message)
+                {
+                    self.undeliverable(from, node, &message, cause);
+                    return None;
+                }
+                Handler::Message(from, message)
+            }
+            Input::Start => Handler::Start,
+            Input::Connection { peer, event } => {
+                if !self.process_sees(node, event) {
+                    return None;
+                }
+                Handler::Connection(peer, event)
+            }
+            Input::Synced { token, ok } => Handler::Synced(token, ok),
+            Input::Command(command) => Handler::Command(command),
+        };
+        self.events += 1;
+        self.handling = Some(node);
+        self.hash.add(self.now);
+        self.hash.add(code << 32 | u64::from(node.0) << 16 | input.detail());
+        if let Handler::Message(_, message) = &input {
+            self.hash.add_text(message.kind());
+        }
+        if self.recorder.is_some() {
+            self.record_handling(node, &input, cause);
+        }
+        let _span = self.enter_span(node);
+
+        let state = &mut self.nodes[node.index()];
+        let actor = state.actor.as_mut().expect("only a process that is up handles events");
+        let mut ctx = Context {
+            node,
+            world_now: Instant::from_nanos(self.now),
+            clock: state.clock,
+            via,
+            effects: &mut self.effects,
+            connections: &mut state.connections,
+            limits: self.setup.network.buffer,
+            counters: &mut state.counters,
+            randomness: &mut self.randomness,
+        };
+        match input {
+            Handler::Message(from, message) => actor.on_message(from, message, &mut ctx),
+            Handler::Timer(timer) => actor.on_timer(timer, &mut ctx),
+            Handler::Connection(peer, event) => actor.on_connection(peer, event, &mut ctx),
+            Handler::Synced(token, true) => actor.on_synced(token, &mut ctx),
+            Handler::Synced(token, false) => actor.on_disk_error(token, &mut ctx),
+            Handler::Command(id) => actor.on_command(self.setup.commands[id.0 as usize].clone(), &mut ctx),
+            Handler::Start => {
+                let disk: Vec<_> = state.disk.durable().cloned().collect();
+                actor.on_start(&disk, &mut ctx);
+            }
+        }
+        self.carry_out(node);
+        if self.recorder.is_some() {
+            self.record_role(node);
+        }
+        Some(Touched::Node(node))
+    }
+
+    /// A process starts, unless it is up already.
+    fn start(&mut self, node: NodeId) -> Option<Touched> {
+        let state = &mut self.nodes[node.index()];
+        if state.actor.is_some() {
+            return None;
+        }
+        state.actor = Some((self.setup.factory)(node));
+        state.host_down = false;
+        self.reset_stalled_peers(node);
+        self.handle(node, Input::Start, 0)
+    }
+
+    /// Moves time forward to a moment before the next event; no effect if it lies in the past.
+    ///
+    /// # Panics
+    /// If something is to happen before that moment.
     pub fn advance_to(&mut self, at: Instant) {
-        todo!()
+        assert!(
+            self.next_event_at().is_none_or(|next| at <= next),
+            "time cannot pass over an event that has not happened"
+        );
+        self.now = self.now.max(at.as_nanos());
     }
-    pub fn now(&self) -> Instant {
-        todo!()
+
+    /// A span that stamps what a handler logs with virtual time and node, when somebody listens.
+    #[inline]
+    fn enter_span(&self, node: NodeId) -> Option<tracing::span::EnteredSpan> {
+        if LevelFilter::current() == LevelFilter::OFF {
+            return None;
+        }
+        let span = tracing::info_span!("event", at = %self.now(), node = self.setup.name(node), number = self.events);
+        let entered = span.entered();
+        tracing::trace!("handled");
+        Some(entered)
     }
-    pub fn events(&self) -> u64 {
-        todo!()
+}
+
+/// An event as an actor's handlers know it.
+enum Handler<A: Actor> {
+    Start,
+    Message(NodeId, A::Message),
+    Timer(A::Timer),
+    Connection(NodeId, ConnectionEvent),
+    Synced(crate::SyncToken, bool),
+    Command(crate::CommandId),
+}
+
+impl<A: Actor> Handler<A> {
+    /// What tells it from others of its kind, for the rolling hash.
+    #[inline]
+    fn detail(&self) -> u64 {
+        match self {
+            Handler::Message(from, _) | Handler::Connection(from, _) => u64::from(from.0),
+            Handler::Synced(_, ok) => u64::from(*ok),
+            Handler::Command(id) => u64::from(id.0),
+            Handler::Start | Handler::Timer(_) => 0,
+        }
     }
-    pub fn trace_hash(&self) -> u64 {
-        todo!()
-    }
-    /// The node whose handler is running or ran last.
-    pub fn handling(&self) -> Option<NodeId> {
-        todo!()
-    }
-    pub fn setup(&self) -> &Setup<A> {
-        &self.setup
-    }
-    pub fn schedule(&self) -> &Schedule {
-        todo!()
-    }
-    /// Number of nodes and iteration.
-    pub fn node_ids(&self) -> impl Iterator<Item = NodeId> + use<A> {
-        self.setup.node_ids()
-    }
-    /// The actor of a node whose process is up (paused counts as up).
-    pub fn actor(&self, node: NodeId) -> Option<&A> {
-        todo!()
-    }
-    pub fn is_up(&self, node: NodeId) -> bool {
-        todo!()
-    }
-    pub fn is_paused(&self, node: NodeId) -> bool {
-        todo!()
-    }
-    /// All that is on a node's disk, unsynced writes included, oldest first.
-    pub fn disk(&self, node: NodeId) -> impl Iterator<Item = &A::Record> {
-        std::iter::empty()
-    }
-    /// What would survive a crash now.
-    pub fn durable(&self, node: NodeId) -> impl Iterator<Item = &A::Record> {
-        std::iter::empty()
-    }
-    pub fn connections(&self, node: NodeId) -> &[Connection] {
-        todo!()
-    }
-    /// Timers armed at a node.
-    pub fn timers(&self, node: NodeId) -> Vec<A::Timer> {
-        todo!()
-    }
-    /// Jobs running at a node.
-    pub fn jobs(&self, node: NodeId) -> usize {
-        todo!()
-    }
-    pub fn history(&self) -> &History {
-        todo!()
-    }
-    /// How often each mark was set by any node, sorted by name.
-    pub fn marks(&self) -> &[(&'static str, u64)] {
-        todo!()
-    }
-    /// How often one mark was set.
-    pub fn mark_count(&self, name: &str) -> u64 {
-        todo!()
-    }
-    /// What became of each planned fault (id, kind, fired), in the order of the plan.
-    pub fn fired(&self) -> Vec<(u32, &'static str, Fired)> {
-        todo!()
-    }
-    /// Since when nothing is going on any more: no fault is in force that will end by itself and none is still to come at a known time.
-    /// None while that is not so.
-    pub fn quiet_since(&self) -> Option<Instant> {
-        todo!()
-    }
-    /// Whether messages from one node to the other are cut now.
-    pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        todo!()
-    }
-    pub fn hosts(&self, node: NodeId) -> HostId {
-        self.setup.nodes[node.index()].host
+
+    fn what(&self, node: NodeId, setup: &Setup<A>) -> What {
+        match self {
+            Handler::Start => What::Started { node },
+            Handler::Message(from, message) => {
+                What::Delivered { from: *from, to: node, kind: message.kind(), message: format!("{message:?}") }
+            }
+            Handler::Timer(timer) => What::Timer { node, timer: format!("{timer:?}") },
+            Handler::Connection(peer, event) => What::Connection { node, peer: *peer, event: *event },
+            Handler::Synced(_, ok) => What::Synced { node, ok: *ok },
+            Handler::Command(id) => What::Command { node, command: format!("{:?}", setup.commands[id.0 as usize]) },
+        }
     }
 }

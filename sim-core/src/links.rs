@@ -1,0 +1,257 @@
+//! The directed links between nodes: what becomes of each message, and which links are cut or degraded.
+//!
+//! # In flight when a link is cut
+//! A cut acts where messages are sent. What was sent before the cut still arrives; what is sent during the cut is
+//! lost (a datagram) or waits (on a connection), even if the link heals before it would have arrived.
+
+use std::collections::BTreeMap;
+
+use crate::schedule::{chance, scaled};
+use crate::time::nanos;
+use crate::{
+    Baseline, Degradation, Deviation, Draw, Moment, NetworkConfig, NodeId, Randomness, Schedule, Select, Site,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Links {
+    nodes: usize,
+    links: Vec<Link>,
+    degradations: Vec<Degraded>,
+    /// When each link of finite bandwidth has put everything on the wire that was sent so far.
+    free_at: BTreeMap<usize, u64>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    /// When the last message was sent, and how many were sent at that instant before it.
+    last_send: u64,
+    ordinal: u32,
+    /// Running number of the link's decisions.
+    decisions: u32,
+    /// How many faults in force cut the link.
+    cuts: u32,
+    /// How many faults in force degrade the link.
+    degradations: u16,
+    /// Whether the schedule has deviations for this link.
+    deviates: bool,
+    /// How many of the schedule's deviations for this link lie behind.
+    cursor: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Degraded {
+    fault: u32,
+    link: usize,
+    how: Degradation,
+}
+
+/// A planned loss or delay of selected messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub fault: u32,
+    pub select: Select,
+    pub remaining: u32,
+    pub action: Action,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Drop,
+    Delay(u64),
+}
+
+/// How a link lets a message pass: latencies in nanoseconds, without the time to put it on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    Once(u64),
+    Twice(u64, u64),
+    Lost,
+}
+
+/// A message's passage, and what is needed to write down how it differs from a calm one.
+pub(crate) struct Decided {
+    pub passage: Passage,
+    pub moment: Moment,
+    pub calm: Passage,
+}
+
+/// Every word in the middle of its range: what a calm baseline draws.
+const MIDDLING: Draw = [1 << 31; 4];
+
+impl Links {
+    pub fn new(nodes: usize, schedule: &Schedule) -> Self {
+        let mut links = vec![Link::default(); nodes * nodes];
+        for (site, ..) in schedule.deviations.iter() {
+            if let Site::Link(from, to) = site {
+                links[from.index() * nodes + to.index()].deviates = true;
+            }
+        }
+        Links { nodes, links, degradations: Vec::new(), free_at: BTreeMap::new(), rules: Vec::new() }
+    }
+
+    #[inline]
+    fn index(&self, from: NodeId, to: NodeId) -> usize {
+        from.index() * self.nodes + to.index()
+    }
+
+    /// Decides what happens to the next message of a link. Called for every message, cut or not, so that a cut does
+    /// not change what is decided for the messages after it.
+    #[inline]
+    pub fn decide(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        now: u64,
+        config: &NetworkConfig,
+        schedule: &Schedule,
+        randomness: &mut Randomness,
+    ) -> Decided {
+        let index = self.index(from, to);
+        let link = &mut self.links[index];
+        if link.last_send == now && link.decisions > 0 {
+            link.ordinal += 1;
+        } else {
+            link.last_send = now;
+            link.ordinal = 0;
+        }
+        let number = link.decisions;
+        link.decisions += 1;
+        let moment = Moment { at: crate::Instant::from_nanos(now), ordinal: link.ordinal };
+        let degraded = link.degradations > 0;
+        let deviation =
+            if link.deviates { link.deviation(schedule.deviations.at(Site::Link(from, to)), moment) } else { None };
+
+        let draw = match schedule.baseline {
+            Baseline::Seeded => randomness.draw(Site::Link(from, to), number),
+            Baseline::Calm => MIDDLING,
+        };
+        let passage = self.passage(index, degraded, draw, config);
+        let calm = if draw == MIDDLING { passage } else { self.passage(index, degraded, MIDDLING, config) };
+        let passage = match deviation {
+            None => passage,
+            Some(Deviation::Lost) => Passage::Lost,
+            Some(Deviation::Duplicated { first, second }) => Passage::Twice(nanos(first), nanos(second)),
+            Some(Deviation::Delayed(latency)) => Passage::Once(nanos(latency)),
+        };
+        Decided { passage, moment, calm }
+    }
+
+    #[inline]
+    fn passage(&self, index: usize, degraded: bool, draw: Draw, config: &NetworkConfig) -> Passage {
+        let shortest = nanos(config.latency.0);
+        let span = nanos(config.latency.1).saturating_sub(shortest);
+        let mut latency = shortest + scaled(draw[0], span);
+        let (mut loss, mut duplication) = (config.loss, config.duplication);
+        if degraded {
+            // Words are shared between purposes that do not meet in one message's decision.
+            let jitter = draw[0].rotate_left(16) ^ draw[3];
+            for degraded in self.degradations.iter().filter(|d| d.link == index) {
+                let jitter = if draw == MIDDLING { MIDDLING[0] } else { jitter };
+                latency += nanos(degraded.how.latency) + scaled(jitter, nanos(degraded.how.jitter));
+                loss = 1.0 - (1.0 - loss) * (1.0 - degraded.how.loss);
+                duplication = 1.0 - (1.0 - duplication) * (1.0 - degraded.how.duplication);
+            }
+        }
+        if loss > 0.0 && chance(draw[1], loss) {
+            Passage::Lost
+        } else if duplication > 0.0 && chance(draw[2], duplication) {
+            Passage::Twice(latency, latency + 1 + scaled(draw[3], span))
+        } else {
+            Passage::Once(latency)
+        }
+    }
+
+    /// The latency of a message that meets no surprise: the middling one, plus what degradations add.
+    pub fn middling_latency(&self, from: NodeId, to: NodeId, config: &NetworkConfig) -> u64 {
+        let index = self.index(from, to);
+        match self.passage(index, self.links[index].degradations > 0, MIDDLING, config) {
+            Passage::Once(latency) | Passage::Twice(latency, _) => latency,
+            Passage::Lost => nanos(config.retransmission_timeout),
+        }
+    }
+
+    /// When a message of `bytes` that is sent now has been put on the wire.
+    #[inline]
+    pub fn put_on_wire(&mut self, from: NodeId, to: NodeId, bytes: u32, now: u64, config: &NetworkConfig) -> u64 {
+        let index = self.index(from, to);
+        if config.bandwidth.is_none() && self.links[index].degradations == 0 {
+            return now;
+        }
+        let degraded = self.degradations.iter().filter(|d| d.link == index).filter_map(|d| d.how.bandwidth);
+        let Some(bandwidth) = degraded.chain(config.bandwidth).min() else { return now };
+        let free_at = self.free_at.entry(index).or_default();
+        let duration = u128::from(bytes) * 1_000_000_000 / u128::from(bandwidth.max(1));
+        *free_at = (*free_at).max(now).saturating_add(duration as u64);
+        *free_at
+    }
+
+    #[inline]
+    pub fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.links[self.index(from, to)].cuts > 0
+    }
+
+    pub fn cut(&mut self, from: NodeId, to: NodeId) {
+        let index = self.index(from, to);
+        self.links[index].cuts += 1;
+    }
+
+    pub fn mend(&mut self, from: NodeId, to: NodeId) {
+        let index = self.index(from, to);
+        self.links[index].cuts -= 1;
+    }
+
+    pub fn degrade(&mut self, fault: u32, from: NodeId, to: NodeId, how: Degradation) {
+        let link = self.index(from, to);
+        self.links[link].degradations += 1;
+        self.degradations.push(Degraded { fault, link, how });
+    }
+
+    pub fn restore(&mut self, fault: u32) {
+        let links = &mut self.links;
+        self.degradations.retain(|degraded| {
+            let ended = degraded.fault == fault;
+            links[degraded.link].degradations -= u16::from(ended);
+            !ended
+        });
+    }
+
+    pub fn add_rule(&mut self, rule: Rule) {
+        self.rules.push(rule);
+    }
+
+    pub fn remove_rules(&mut self, fault: u32) {
+        self.rules.retain(|rule| rule.fault != fault);
+    }
+
+    /// The first planned loss or delay that selects a message, which it uses up.
+    #[inline]
+    pub fn rule_for(&mut self, kind: &'static str, from: NodeId, to: NodeId) -> Option<(u32, Action)> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let at = self.rules.iter().position(|rule| rule.select.matches(kind, from, to))?;
+        let rule = &mut self.rules[at];
+        let hit = (rule.fault, rule.action);
+        rule.remaining -= 1;
+        if rule.remaining == 0 {
+            self.rules.remove(at);
+        }
+        Some(hit)
+    }
+}
+
+impl Link {
+    fn deviation(&mut self, deviations: &[(Moment, Deviation)], moment: Moment) -> Option<Deviation> {
+        while let Some(&(at, deviation)) = deviations.get(self.cursor as usize) {
+            if at > moment {
+                return None;
+            }
+            self.cursor += 1;
+            if at == moment {
+                return Some(deviation);
+            }
+        }
+        None
+    }
+}

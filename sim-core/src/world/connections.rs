@@ -1,0 +1,433 @@
+//! What machines do about connections, on behalf of their processes.
+
+use crate::connections::{Cargo, End, Flight, Item, Packet, Pair, Side};
+use crate::links::{Action, Passage};
+use crate::node::Input;
+use crate::time::nanos;
+use crate::trace::Fate;
+use crate::world::effects::Stop;
+use crate::{
+    Actor, CloseReason, Connection, ConnectionEvent, ConnectionId, Instant, Kind, NodeId, Site, Touched, World,
+};
+
+impl<A: Actor> World<A> {
+    fn pair(&mut self, id: ConnectionId) -> Option<&mut Pair<A::Message>> {
+        self.pairs.iter_mut().find(|(pair, _)| *pair == id).map(|(_, pair)| pair)
+    }
+
+    /// Drops a connection that neither end needs any more.
+    fn forget_if_dead(&mut self, id: ConnectionId) {
+        self.pairs.retain(|(pair, state)| *pair != id || !state.is_dead());
+    }
+
+    /// A process opens a connection.
+    pub(super) fn open_connection(&mut self, node: NodeId, peer: NodeId, id: ConnectionId) {
+        assert!(peer.index() < self.nodes.len(), "{node} connects to {peer}, which is not in the set-up");
+        assert!(node != peer, "{node} connects to itself");
+        self.pairs.push((id, Pair::new(node, peer)));
+        let latency = self.next_latency(node, peer);
+        self.post(id, Side::Initiator, Packet::Syn, 0, latency);
+        self.expect_answer(id, Side::Initiator);
+    }
+
+    /// A process sends on a connection that was open when its handler ran.
+    pub(super) fn send_on_connection(&mut self, node: NodeId, id: ConnectionId, message: A::Message) {
+        let Some(pair) = self.pair(id) else { return };
+        let side = pair.side_of(node);
+        if pair.end(side) != End::Open {
+            return;
+        }
+        let to = pair.node(side.other());
+        let bytes = message.bytes();
+        let mut latency = self.next_latency(node, to);
+        let rule = self.links.rule_for(message.kind(), node, to);
+        if let Some((fault, action)) = rule {
+            self.plan.fire(fault, Instant::from_nanos(self.now));
+            match action {
+                Action::Delay(by) => latency = latency.saturating_add(by),
+                Action::Drop => {
+                    if self.recorder.is_some() {
+                        let fault = self.fault_id(fault);
+                        self.record_sent(node, to, &message, true, Fate::Dropped { fault });
+                    }
+                    self.break_connection(id);
+                    return;
+                }
+            }
+        }
+        if self.recorder.is_some() {
+            self.record_sent(node, to, &message, true, Fate::Waits);
+        }
+        let buffered = self.nodes[node.index()].connections.iter().find(|c| c.id == id).map_or(0, |c| c.buffered);
+        if buffered > self.setup.network.buffer.capacity {
+            self.send_reset(id, side);
+            self.find_broken(id, side, CloseReason::Overflow);
+            return;
+        }
+        self.post(id, side, Packet::Data(message), bytes, latency);
+    }
+
+    /// A process closes its end, which it does not see any more.
+    pub(super) fn close_connection(&mut self, node: NodeId, id: ConnectionId) {
+        let Some(pair) = self.pair(id) else { return };
+        let side = pair.side_of(node);
+        let peer = pair.node(side.other());
+        pair.set_end(side, End::Closed);
+        let latency = self.next_latency(node, peer);
+        self.post(id, side, Packet::Fin, 0, latency);
+        self.expect_answer(id, side);
+        self.forget_if_dead(id);
+    }
+
+    /// Decides how long the next packet from one node to another takes. What is lost is sent again.
+    fn next_latency(&mut self, from: NodeId, to: NodeId) -> u64 {
+        let network = &self.setup.network;
+        let decided = self.links.decide(from, to, self.now, network, &self.schedule, &mut self.randomness);
+        if self.recorder.is_some() {
+            self.record_deviation(Site::Link(from, to), decided.moment, decided.passage.deviation_from(decided.calm));
+        }
+        match decided.passage {
+            Passage::Once(latency) | Passage::Twice(latency, _) => latency,
+            Passage::Lost => {
+                let network = &self.setup.network;
+                nanos(network.retransmission_timeout) + self.links.middling_latency(from, to, network)
+            }
+        }
+    }
+
+    /// Queues a packet behind those that wait.
+    fn post(&mut self, id: ConnectionId, side: Side, packet: Packet<A::Message>, bytes: u32, latency: u64) {
+        let cause = self.events;
+        if let Some(pair) = self.pair(id) {
+            pair.pipe(side).waiting.push_back(Item { packet, bytes, latency, cause });
+            self.pump(id, side);
+        }
+    }
+
+    /// Puts on the wire what the window has room for.
+    fn pump(&mut self, id: ConnectionId, side: Side) {
+        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
+        let config = &self.setup.network;
+        let pair = &mut self.pairs[at].1;
+        let (from, to) = (pair.node(side), pair.node(side.other()));
+        let cut = self.links.is_cut(from, to);
+        let pipe = pair.pipe(side);
+        while let Some(item) = pipe.waiting.front() {
+            if cut {
+                self.expect_answer(id, side);
+                return;
+            }
+            if !pipe.has_room(item.bytes, config.window) {
+                return;
+            }
+            let item = pipe.waiting.pop_front().expect("it was there a line ago");
+            let sent = self.links.put_on_wire(from, to, item.bytes, self.now, config);
+            let arrival = (sent + item.latency).max(pipe.last_arrival);
+            pipe.last_arrival = arrival;
+            pipe.in_flight += u64::from(item.bytes);
+            let cargo = Cargo::Packet { id, sender: side, packet: item.packet };
+            let slot = self.flights.insert(Flight { from, to, cause: item.cause, cargo }) as u32;
+            self.queue.push(arrival, crate::queue::Event::Flight { slot });
+        }
+    }
+
+    /// One end has sent something and hears nothing from now on: it will not wait for ever.
+    fn expect_answer(&mut self, id: ConnectionId, side: Side) {
+        let (now, timeout) = (self.now, nanos(self.setup.network.connection_timeout));
+        let cause = self.events;
+        let Some(pair) = self.pair(id) else { return };
+        let (from, to) = (pair.node(side), pair.node(side.other()));
+        let pipe = pair.pipe(side);
+        if pipe.silent_since.is_none() {
+            pipe.silent_since = Some(now);
+            let cargo = Cargo::Patience { id, sender: side, silent_since: now };
+            self.fly(now + timeout, Flight { from, to, cause, cargo });
+        }
+    }
+
+    /// An end has waited for as long as the connection timeout.
+    pub(super) fn patience_ends(&mut self, id: ConnectionId, side: Side, since: u64) -> Option<Touched> {
+        let pair = self.pair(id)?;
+        if pair.pipe(side).silent_since != Some(since) {
+            return None; // It has heard something meanwhile.
+        }
+        self.send_reset(id, side);
+        self.drop_end(id, side, CloseReason::TimedOut)
+    }
+
+    /// Sends a reset behind what is on the wire, unless the link is cut: nobody repeats it.
+    fn send_reset(&mut self, id: ConnectionId, side: Side) {
+        let now = self.now;
+        let cause = self.events;
+        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
+        let pair = &mut self.pairs[at].1;
+        let (from, to) = (pair.node(side), pair.node(side.other()));
+        if self.links.is_cut(from, to) {
+            return;
+        }
+        let latency = self.links.middling_latency(from, to, &self.setup.network);
+        let pipe = pair.pipe(side);
+        let arrival = (now + latency).max(pipe.last_arrival);
+        pipe.last_arrival = arrival;
+        let cargo = Cargo::Packet { id, sender: side, packet: Packet::Reset };
+        self.fly(arrival, Flight { from, to, cause, cargo });
+    }
+
+    /// One end is gone. Its process, if it has not closed the end itself, is told why after all that arrived before.
+    pub(super) fn drop_end(&mut self, id: ConnectionId, side: Side, reason: CloseReason) -> Option<Touched> {
+        let cause = self.events;
+        let pair = self.pair(id)?;
+        let (node, peer) = (pair.node(side), pair.node(side.other()));
+        let was = pair.end(side);
+        pair.set_end(side, End::Closed);
+        let pipe = pair.pipe(side);
+        pipe.waiting.clear();
+        pipe.silent_since = None;
+        self.forget_if_dead(id);
+        let connection = self.nodes[node.index()].connections.iter_mut().find(|c| c.id == id)?;
+        connection.open = false;
+        let event = match was {
+            End::Opening => ConnectionEvent::Refused(id, reason),
+            End::Open => ConnectionEvent::Closed(id, reason),
+            End::Closed => return None, // Told before; the process has not come to it yet.
+        };
+        self.input(node, Input::Connection { peer, event }, cause)
+    }
+
+    /// A process comes to an event of a connection; says whether it still wants to know. With the news that it is
+    /// gone the process loses sight of it.
+    pub(super) fn process_sees(&mut self, node: NodeId, event: ConnectionEvent) -> bool {
+        let connections = &mut self.nodes[node.index()].connections;
+        match event {
+            ConnectionEvent::Opened(id) | ConnectionEvent::Accepted(id) => connections.iter().any(|c| c.id == id),
+            ConnectionEvent::Writable(id) => connections.iter().any(|c| c.id == id && c.open),
+            ConnectionEvent::Refused(id, _) | ConnectionEvent::Closed(id, _) => {
+                let at = connections.iter().position(|c| c.id == id);
+                at.map(|at| connections.remove(at)).is_some()
+            }
+        }
+    }
+
+    /// Lets a machine find, as an event of its own at this very instant, that a connection is gone.
+    fn find_broken(&mut self, id: ConnectionId, receiver: Side, reason: CloseReason) {
+        let cause = self.events;
+        let Some(pair) = self.pair(id) else { return };
+        let (to, from) = (pair.node(receiver), pair.node(receiver.other()));
+        self.fly(self.now, Flight { from, to, cause, cargo: Cargo::Broken { id, receiver, reason } });
+    }
+
+    /// Both ends find at once that the connection is gone.
+    fn break_connection(&mut self, id: ConnectionId) {
+        self.find_broken(id, Side::Initiator, CloseReason::Reset);
+        self.find_broken(id, Side::Acceptor, CloseReason::Reset);
+    }
+
+    /// Breaks all connections between two nodes; says whether there were any.
+    pub(super) fn reset_connections(&mut self, a: NodeId, b: NodeId) -> bool {
+        let ids: Vec<_> = self.pairs.iter().filter(|(_, pair)| pair.joins(a, b)).map(|&(id, _)| id).collect();
+        ids.iter().for_each(|&id| self.break_connection(id));
+        !ids.is_empty()
+    }
+
+    /// Something arrives on a connection.
+    pub(super) fn packet_arrives(
+        &mut self,
+        id: ConnectionId,
+        sender: Side,
+        packet: Packet<A::Message>,
+        cause: u64,
+    ) -> Option<Touched> {
+        let receiver = sender.other();
+        let pair = self.pair(id)?;
+        let (from, to) = (pair.node(sender), pair.node(receiver));
+        let end = pair.end(receiver);
+        let machine = &self.nodes[to.index()];
+        if machine.host_down {
+            // Nobody answers; the sender will run out of patience.
+            self.expect_answer(id, sender);
+            return None;
+        }
+        if !matches!(packet, Packet::Syn | Packet::Reset) {
+            self.heard(id, sender);
+        }
+        let machine = &self.nodes[to.index()];
+        match packet {
+            Packet::Syn => {
+                if machine.actor.is_none() || !machine.listening {
+                    self.send_reset(id, receiver);
+                    return None;
+                }
+                self.pair(id)?.set_end(receiver, End::Open);
+                let connection = Connection { id, peer: from, open: true, buffered: 0, writable: true };
+                self.nodes[to.index()].connections.push(connection);
+                let latency = self.next_latency(to, from);
+                self.post(id, receiver, Packet::Accept, 0, latency);
+                self.input(to, Input::Connection { peer: from, event: ConnectionEvent::Accepted(id) }, cause)
+            }
+            Packet::Accept => {
+                if end != End::Opening {
+                    self.send_reset(id, receiver);
+                    return None;
+                }
+                let pair = self.pair(id)?;
+                pair.set_end(receiver, End::Open);
+                pair.pipe(receiver).silent_since = None;
+                let connection = self.nodes[to.index()].connections.iter_mut().find(|c| c.id == id)?;
+                connection.open = true;
+                self.input(to, Input::Connection { peer: from, event: ConnectionEvent::Opened(id) }, cause)
+            }
+            Packet::Data(message) => {
+                if end != End::Open {
+                    self.undeliverable(from, to, &message, cause);
+                    self.send_reset(id, receiver);
+                    return None;
+                }
+                self.input(to, Input::Message { from, message, via: Some(id) }, cause)
+            }
+            Packet::Fin => self.drop_end(id, receiver, CloseReason::Finished),
+            Packet::Reset => self.drop_end(id, receiver, CloseReason::Reset),
+        }
+    }
+
+    /// The receiving machine has got something from `sender` and says so, unless the way back is cut.
+    fn heard(&mut self, id: ConnectionId, sender: Side) {
+        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
+        let pair = &mut self.pairs[at].1;
+        if self.links.is_cut(pair.node(sender.other()), pair.node(sender)) {
+            self.expect_answer(id, sender);
+        } else {
+            pair.pipe(sender).silent_since = None;
+        }
+    }
+
+    /// A process takes a message off a connection; says whether it has not closed its end itself.
+    pub(super) fn consume(&mut self, node: NodeId, id: ConnectionId, message: &A::Message) -> bool {
+        if !self.nodes[node.index()].connections.iter().any(|c| c.id == id) {
+            return false;
+        }
+        if let Some(pair) = self.pair(id) {
+            let sender = pair.side_of(node).other();
+            pair.pipe(sender).held_acks += u64::from(message.bytes());
+            self.acknowledge(id, sender);
+        }
+        true
+    }
+
+    /// Tells a sender what its peer has consumed, unless the way back is cut.
+    fn acknowledge(&mut self, id: ConnectionId, sender: Side) {
+        let Some(pair) = self.pair(id) else { return };
+        let (from, to) = (pair.node(sender.other()), pair.node(sender));
+        let bytes = pair.pipe(sender).held_acks;
+        if bytes == 0 {
+            return;
+        }
+        if self.links.is_cut(from, to) {
+            self.expect_answer(id, sender);
+            return;
+        }
+        if let Some(pair) = self.pair(id) {
+            pair.pipe(sender).held_acks = 0;
+        }
+        let latency = self.links.middling_latency(from, to, &self.setup.network);
+        let flight = Flight { from, to, cause: self.events, cargo: Cargo::Ack { id, sender, bytes } };
+        self.fly(self.now + latency, flight);
+    }
+
+    /// A sender hears that its peer has consumed something.
+    pub(super) fn ack_arrives(&mut self, id: ConnectionId, sender: Side, bytes: u64, cause: u64) -> Option<Touched> {
+        let low = self.setup.network.buffer.low;
+        let pair = self.pair(id)?;
+        let (node, peer) = (pair.node(sender), pair.node(sender.other()));
+        let pipe = pair.pipe(sender);
+        pipe.in_flight -= bytes;
+        pipe.silent_since = None;
+        let connection = self.nodes[node.index()].connections.iter_mut().find(|c| c.id == id);
+        let mut writable = false;
+        if let Some(connection) = connection {
+            connection.buffered -= bytes;
+            if !connection.writable && connection.buffered <= low {
+                connection.writable = true;
+                writable = true;
+            }
+        }
+        self.pump(id, sender);
+        if writable {
+            return self.input(node, Input::Connection { peer, event: ConnectionEvent::Writable(id) }, cause);
+        }
+        None
+    }
+
+    /// Links have healed: what waited for them goes on.
+    pub(super) fn resume_connections(&mut self) {
+        let ids: Vec<_> = self.pairs.iter().map(|&(id, _)| id).collect();
+        for id in ids {
+            for side in [Side::Initiator, Side::Acceptor] {
+                let links = &self.links;
+                let Some((_, pair)) = self.pairs.iter_mut().find(|(pair, _)| *pair == id) else { continue };
+                let (from, to) = (pair.node(side), pair.node(side.other()));
+                if !links.is_cut(from, to) && !pair.pipe(side).waiting.is_empty() {
+                    self.pump(id, side);
+                }
+                self.acknowledge(id, side);
+                self.hear_again(id, side);
+            }
+        }
+    }
+
+    /// Both ways are open again: a machine that answers makes the silence end, even if its process consumes nothing.
+    fn hear_again(&mut self, id: ConnectionId, sender: Side) {
+        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
+        let pair = &mut self.pairs[at].1;
+        let (from, to) = (pair.node(sender), pair.node(sender.other()));
+        let joined = !self.links.is_cut(from, to) && !self.links.is_cut(to, from);
+        if joined && [Side::Initiator, Side::Acceptor].iter().all(|&side| pair.end(side) == End::Open) {
+            pair.pipe(sender).silent_since = None;
+        }
+    }
+
+    /// A process is gone: its machine tells the peers, if there still is a machine.
+    pub(super) fn sever(&mut self, node: NodeId, how: Stop) {
+        self.nodes[node.index()].connections.clear();
+        let ids: Vec<_> =
+            self.pairs.iter().filter(|(_, pair)| pair.node(pair.side_of(node)) == node).map(|&(id, _)| id).collect();
+        for id in ids {
+            let Some(pair) = self.pair(id) else { continue };
+            let side = pair.side_of(node);
+            if pair.end(side) == End::Closed {
+                continue;
+            }
+            let peer = pair.node(side.other());
+            pair.set_end(side, End::Closed);
+            match how {
+                Stop::Halt => {
+                    let latency = self.next_latency(node, peer);
+                    self.post(id, side, Packet::Fin, 0, latency);
+                    self.expect_answer(id, side);
+                }
+                Stop::Crash => {
+                    pair.pipe(side).waiting.clear();
+                    self.send_reset(id, side);
+                }
+                Stop::HostFailure => pair.pipe(side).waiting.clear(),
+            }
+            self.forget_if_dead(id);
+        }
+    }
+
+    /// A machine is back that knows nothing of its old connections: whoever still sends to it is told at the next
+    /// retransmission.
+    pub(super) fn reset_stalled_peers(&mut self, node: NodeId) {
+        let ids: Vec<_> = self
+            .pairs
+            .iter_mut()
+            .filter_map(|(id, pair)| {
+                let side = pair.side_of(node);
+                let ours = pair.node(side) == node && pair.end(side) == End::Closed;
+                (ours && pair.pipe(side.other()).silent_since.is_some()).then_some((*id, side))
+            })
+            .collect();
+        for (id, side) in ids {
+            self.send_reset(id, side);
+        }
+    }
+}
