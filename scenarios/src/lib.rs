@@ -3,3 +3,4 @@
 pub mod format;
 pub mod nemesis;
 pub mod registry;
+pub mod report;

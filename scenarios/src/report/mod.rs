@@ -1,0 +1,8 @@
+//! How a run is told: to a person at a terminal, to a browser, to a machine.
+
+pub mod story;
+pub mod timeline;
+mod words;
+
+#[cfg(test)]
+mod sample;

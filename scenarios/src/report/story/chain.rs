@@ -1,0 +1,187 @@
+//! The chain of causes behind a violation: back from the event at which it was seen, through messages and timers, to
+//! the start of the run.
+//!
+//! A violation mostly concerns more nodes than the one that the last event touched ("alpha and beta are both
+//! LIVE"), so the chain behind the last change of role of every other node that its message names is told as well.
+//! A heartbeat that goes round a hundred times before anything happens is told once, with a count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sim_core::trace::{Entry, What};
+use sim_core::{Instant, NodeId, NodeSetup, Violation};
+
+use super::{Recording, event_range};
+
+/// What led to a violation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// The events worth showing, oldest first.
+    pub links: Vec<Link>,
+    /// The rounds that were left out between them, oldest first.
+    pub folds: Vec<Fold>,
+}
+
+/// One event of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The event.
+    pub event: u64,
+    /// Index of the entry that says what the event was: a delivery, a timer.
+    pub entry: usize,
+    /// The event that caused it; 0 if it was the set-up.
+    pub cause: u64,
+}
+
+/// Rounds of the same events, of which only the last is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fold {
+    /// How many rounds were left out.
+    pub rounds: usize,
+    /// Indices of the entries of one round, oldest first.
+    pub round: Vec<usize>,
+    /// When the first of the rounds began, and the event.
+    pub from: (Instant, u64),
+    /// When the last of them ended, and the event.
+    pub to: (Instant, u64),
+}
+
+/// More different events in one round are not recognised as a round.
+const LONGEST_ROUND: usize = 6;
+/// Fewer rounds than this are all shown.
+const FEWEST_ROUNDS: usize = 3;
+
+impl Chain {
+    /// Whether an event is one of those shown.
+    pub fn contains(&self, event: u64) -> bool {
+        self.links.binary_search_by_key(&event, |link| link.event).is_ok()
+    }
+}
+
+pub(super) fn chain(recording: &Recording<'_>) -> Chain {
+    let Some(violation) = &recording.outcome.violation else { return Chain::default() };
+    let entries = &recording.trace.entries;
+    let mut shown = BTreeMap::new();
+    let mut folds = BTreeMap::new();
+    for root in roots(violation, entries, recording.nodes) {
+        let path = path(entries, root);
+        let mut at = 0;
+        while at < path.len() {
+            let (period, rounds) = longest_repetition(entries, &path[at..]);
+            shown.extend(path[at..at + period].iter().map(|link| (link.event, *link)));
+            if rounds > 1 {
+                let hidden = &path[at + period..at + period * rounds];
+                let fold = fold(entries, hidden, period);
+                folds.insert(fold.to.1, fold);
+            }
+            at += period * rounds;
+        }
+    }
+    Chain { links: shown.into_values().collect(), folds: folds.into_values().collect() }
+}
+
+/// The events to go back from.
+fn roots(violation: &Violation, entries: &[Entry], nodes: &[NodeSetup]) -> BTreeSet<u64> {
+    let mut roots = BTreeSet::new();
+    // A property that was asked at the end or at a moment of its own names the last event, which is not its cause.
+    let last = event_range(entries, violation.event);
+    if entries[last.clone()].iter().any(|entry| entry.at == violation.at) && violation.node.is_some() {
+        roots.insert(violation.event);
+    }
+    for (number, node) in nodes.iter().enumerate() {
+        let id = NodeId(number as u16);
+        if violation.node == Some(id) || !names(&violation.message, &node.name) {
+            continue;
+        }
+        let change = entries[..last.end].iter().rev().find(|entry| match entry.what {
+            What::Role { node, .. } | What::Started { node } | What::Stopped { node, .. } => node == id,
+            _ => false,
+        });
+        roots.extend(change.map(|entry| entry.event));
+    }
+    roots
+}
+
+/// Whether a text contains a name as a word of its own.
+fn names(text: &str, name: &str) -> bool {
+    let part_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    !name.is_empty()
+        && text.match_indices(name).any(|(at, _)| {
+            !part_of_word(text[..at].chars().next_back()) && !part_of_word(text[at + name.len()..].chars().next())
+        })
+}
+
+/// The events from `root` back to the set-up, newest first.
+fn path(entries: &[Entry], root: u64) -> Vec<Link> {
+    let mut path = Vec::new();
+    let mut event = root;
+    while event > 0 {
+        let range = event_range(entries, event);
+        let Some(entry) = range.clone().find(|&at| starts_an_event(&entries[at].what)).or(range.clone().next()) else {
+            break;
+        };
+        let cause = entries[entry].cause;
+        path.push(Link { event, entry, cause });
+        if cause >= event {
+            break;
+        }
+        event = cause;
+    }
+    path
+}
+
+/// Whether an entry says what an event was, and not what came of it.
+fn starts_an_event(what: &What) -> bool {
+    match what {
+        What::Delivered { .. }
+        | What::Undeliverable { .. }
+        | What::Timer { .. }
+        | What::Connection { .. }
+        | What::Synced { .. }
+        | What::Command { .. }
+        | What::FaultBegan { .. }
+        | What::FaultEnded { .. }
+        | What::Started { .. } => true,
+        What::Sent { .. } | What::Mark { .. } | What::Role { .. } | What::Stopped { .. } | What::Operation { .. } => {
+            false
+        }
+    }
+}
+
+/// How many events at the head of a path make one round, and how many such rounds follow each other there.
+fn longest_repetition(entries: &[Entry], path: &[Link]) -> (usize, usize) {
+    let mut best = (1, 1);
+    for period in 1..=LONGEST_ROUND.min(path.len() / FEWEST_ROUNDS) {
+        let same = (0..path.len() - period)
+            .take_while(|&at| alike(&entries[path[at].entry].what, &entries[path[at + period].entry].what))
+            .count();
+        let rounds = same / period + 1;
+        if rounds >= FEWEST_ROUNDS && rounds * period > best.0 * best.1 {
+            best = (period, rounds);
+        }
+    }
+    best
+}
+
+/// Whether two entries differ only in time and content.
+fn alike(a: &What, b: &What) -> bool {
+    match (a, b) {
+        (
+            What::Delivered { from, to, kind, .. },
+            What::Delivered { from: other_from, to: other_to, kind: other_kind, .. },
+        ) => (from, to, kind) == (other_from, other_to, other_kind),
+        (What::Timer { node, timer }, What::Timer { node: other_node, timer: other_timer }) => {
+            (node, timer) == (other_node, other_timer)
+        }
+        (What::Synced { node, ok }, What::Synced { node: other_node, ok: other_ok }) => {
+            (node, ok) == (other_node, other_ok)
+        }
+        _ => false,
+    }
+}
+
+fn fold(entries: &[Entry], hidden: &[Link], period: usize) -> Fold {
+    let mut round: Vec<usize> = hidden[..period].iter().map(|link| link.entry).collect();
+    round.reverse();
+    let moment = |link: &Link| (entries[link.entry].at, link.event);
+    Fold { rounds: hidden.len() / period, round, from: moment(&hidden[hidden.len() - 1]), to: moment(&hidden[0]) }
+}
