@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use sim_core::trace::{Entry, Fate, Trace, What};
-use sim_core::{Class, Fault, FaultPlan, Fired, HostId, Instant, NodeId, NodeSetup, Outcome, Trigger, Violation};
+use sim_core::{Class, Fault, FaultPlan, Fired, HostId, Instant, Member, NodeId, Outcome, Trigger, Violation};
 
 use super::story::Recording;
 
 /// Everything that a [`Recording`] borrows.
 pub struct Sample {
-    pub nodes: Vec<NodeSetup>,
+    pub nodes: Vec<Member>,
     pub faults: FaultPlan,
     pub trace: Trace,
     pub outcome: Outcome,
@@ -21,7 +21,11 @@ pub struct Sample {
 impl Sample {
     /// A cluster in which nothing has happened.
     pub fn new(names: &[&str]) -> Self {
-        let node = |(number, name): (usize, &&str)| NodeSetup { name: (*name).to_owned(), host: HostId(number as u16) };
+        let node = |(number, name): (usize, &&str)| Member {
+            name: (*name).to_owned(),
+            role: String::new(),
+            host: HostId(number as u16),
+        };
         Sample {
             nodes: names.iter().enumerate().map(node).collect(),
             faults: FaultPlan::default(),

@@ -11,7 +11,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sim_core::trace::{Entry, Fate, Trace, What};
-use sim_core::{FaultPlan, Instant, NodeId, NodeSetup, Outcome};
+use sim_core::{FaultPlan, Instant, Member, NodeId, Outcome, Schedule};
+
+use crate::format::Scenario;
 
 pub use bands::Band;
 pub use chain::{Chain, Fold, Link};
@@ -22,7 +24,7 @@ pub use rows::{Row, Subject};
 #[derive(Clone, Copy)]
 pub struct Recording<'a> {
     /// The nodes, in the order of their numbers.
-    pub nodes: &'a [NodeSetup],
+    pub nodes: &'a [Member],
     /// What was planned to break.
     pub faults: &'a FaultPlan,
     /// The longest that a message takes when nothing is broken; what takes longer is shown as late.
@@ -31,6 +33,14 @@ pub struct Recording<'a> {
     pub trace: &'a Trace,
     /// How it went.
     pub outcome: &'a Outcome,
+}
+
+impl<'a> Recording<'a> {
+    /// A run of a scenario.
+    pub fn new(scenario: &'a Scenario, schedule: &'a Schedule, outcome: &'a Outcome, trace: &'a Trace) -> Self {
+        let (nodes, faults) = (&scenario.members[..], &schedule.faults);
+        Recording { nodes, faults, latency: scenario.network.latency.1, trace, outcome }
+    }
 }
 
 /// A recording, understood.

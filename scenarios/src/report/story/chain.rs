@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sim_core::trace::{Entry, What};
-use sim_core::{Instant, NodeId, NodeSetup, Violation};
+use sim_core::{Instant, Member, NodeId, Violation};
 
 use super::{Recording, event_range};
 
@@ -80,7 +80,7 @@ pub(super) fn chain(recording: &Recording<'_>) -> Chain {
 }
 
 /// The events to go back from.
-fn roots(violation: &Violation, entries: &[Entry], nodes: &[NodeSetup]) -> BTreeSet<u64> {
+fn roots(violation: &Violation, entries: &[Entry], nodes: &[Member]) -> BTreeSet<u64> {
     let mut roots = BTreeSet::new();
     // A property that was asked at the end or at a moment of its own names the last event, which is not its cause.
     let last = event_range(entries, violation.event);
