@@ -1,12 +1,11 @@
 //! The work on Fencepost, with everything on that a real run has: messages with a payload, node state, an invariant
 //! checked after every event, and the rolling hash.
 
-use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Actor, Check, Class, Context, Instant, Invariant, Limits, NetworkConfig, NodeId, Run, Schedule};
-use sim_core::{Setup, Touched, World, kinds};
+use sim_core::library::AtMostOne;
+use sim_core::{Actor, Context, Instant, Limits, NetworkConfig, NodeId, Run, Schedule, Setup, World, kinds};
 
 use crate::{
     HEARTBEAT_END, HEARTBEAT_EVERY, HEARTBEAT_FIRST, HEARTBEAT_NODES, LATENCY_MAX, LATENCY_MIN, PING_END, PING_FIRST,
@@ -30,8 +29,9 @@ fn to_end<A: Node>(setup: Setup<A>, seed: u64, duration: Duration) -> u64 {
 
 /// A run that has not begun, with its invariant.
 pub fn start<A: Node>(setup: &Arc<Setup<A>>, seed: u64, duration: Duration) -> Run<A> {
+    let one_leader = AtMostOne::new("at-most-one-leader", "leading", A::leads);
     let world = World::new(setup, &Arc::new(Schedule::seeded(seed)));
-    Run::new(world, vec![Box::new(AtMostOneLeader)], Limits { duration, ..Limits::default() })
+    Run::new(world, vec![Box::new(one_leader)], Limits { duration, ..Limits::default() })
 }
 
 /// A cluster in which every node sends every other a heartbeat.
@@ -58,7 +58,7 @@ fn network() -> NetworkConfig {
 }
 
 /// What the count and the invariant need to know of an actor.
-pub trait Node: Actor {
+pub trait Node: Actor + 'static {
     /// Messages received so far.
     fn received(&self) -> u64;
     /// Whether the node believes that it leads.
@@ -198,28 +198,5 @@ impl Node for Player {
 
     fn leads(&self) -> bool {
         self.leading
-    }
-}
-
-/// Never two nodes that believe that they lead.
-#[derive(Clone, Debug)]
-struct AtMostOneLeader;
-
-impl<A: Node> Invariant<A> for AtMostOneLeader {
-    fn name(&self) -> &str {
-        "at-most-one-leader"
-    }
-
-    fn class(&self) -> Class {
-        Class::Safety
-    }
-
-    fn check(&mut self, world: &World<A>, _touched: Touched) -> Check {
-        let leads = |node: &NodeId| world.actor(*node).is_some_and(Node::leads);
-        let mut leaders = world.node_ids().filter(leads);
-        match (leaders.next(), leaders.next()) {
-            (Some(a), Some(b)) => Check::Violated(format!("{a} and {b} both lead")),
-            _ => Check::Holds,
-        }
     }
 }
