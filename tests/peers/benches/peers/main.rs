@@ -23,6 +23,9 @@ struct Options {
     /// Seeds after which memory is compared with what it was before
     #[arg(long, default_value_t = 50_000)]
     growth_seeds: u64,
+    /// Does nothing but run this many seeds of Fencepost's heartbeat, for a profiler to watch
+    #[arg(long, value_name = "SEEDS")]
+    profile: Option<u64>,
     /// Set by `cargo bench`; without it, as in a test run of all targets, every part runs once and briefly
     #[arg(long, hide = true)]
     bench: bool,
@@ -34,6 +37,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut options = Options::parse();
+    if let Some(seeds) = options.profile {
+        (0..seeds).for_each(|seed| Engine::Fencepost.run(Work::Heartbeat, seed));
+        return ExitCode::SUCCESS;
+    }
     if !options.bench {
         (options.rounds, options.growth_seeds) = (1, 1_000);
     }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use peers::{Engine, Work};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 /// Everything that was measured.
 pub struct Report {
@@ -46,19 +45,37 @@ pub struct Footprint {
     pub resident_kib: Option<[u64; 2]>,
 }
 
+/// The last line of the output.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    heartbeat: &'a Comparison,
+    ping_pong_1: &'a Comparison,
+    ping_pong_64: &'a Comparison,
+    world: World,
+}
+
+#[derive(Serialize)]
+struct World {
+    construct_us: f64,
+    clone_us: f64,
+    bytes: usize,
+}
+
 impl Report {
-    fn json(&self) -> serde_json::Value {
-        json!({
-            "type": "bench",
-            "heartbeat": self.heartbeat,
-            "ping_pong_1": self.ping_pong_1,
-            "ping_pong_64": self.ping_pong_64,
-            "world": {
-                "construct_us": self.worlds.three.construct_us,
-                "clone_us": self.worlds.three.clone_us,
-                "bytes": self.footprint.three_nodes,
+    fn line(&self) -> Line<'_> {
+        Line {
+            kind: "bench",
+            heartbeat: &self.heartbeat,
+            ping_pong_1: &self.ping_pong_1,
+            ping_pong_64: &self.ping_pong_64,
+            world: World {
+                construct_us: self.worlds.three.construct_us,
+                clone_us: self.worlds.three.clone_us,
+                bytes: self.footprint.three_nodes,
             },
-        })
+        }
     }
 }
 
@@ -88,7 +105,7 @@ impl fmt::Display for Report {
         if let Some([before, after]) = resident_kib {
             writeln!(f, "  resident                    {before:>8} KiB{after:>10} KiB")?;
         }
-        writeln!(f, "\n{}", self.json())
+        writeln!(f, "\n{}", serde_json::to_string(&self.line()).expect("plain numbers become JSON"))
     }
 }
 
