@@ -13,6 +13,7 @@ mod protocol;
 mod queue;
 mod run;
 mod schedule;
+pub mod search;
 mod setup;
 mod time;
 mod timers;

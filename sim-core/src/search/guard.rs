@@ -1,0 +1,99 @@
+//! A panic in a handler is a finding and not noise: it is not printed while a run is guarded, and its place in the
+//! source is kept for the violation's message.
+//!
+//! This is the one place of the kernel with process-wide state, because the panic hook of the standard library is
+//! process-wide. The hook only touches threads that are inside [`guarded`].
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
+
+use crate::{Class, Instant, NO_PANIC, Outcome, Violation};
+
+thread_local! {
+    /// `None` outside [`guarded`]; inside, the last panic, if there was one.
+    static GUARD: RefCell<Option<Option<Panic>>> = const { RefCell::new(None) };
+}
+
+struct Panic {
+    text: String,
+    /// File, line and column.
+    place: String,
+}
+
+static HOOK: Once = Once::new();
+
+/// Makes a run whose panics are violations and nothing else: nothing is printed, and the message of a
+/// [`NO_PANIC`] violation says where in the source it happened.
+///
+/// A panic that `run` itself lets through, such as one while the cluster is being built, becomes such a violation
+/// as well, at event 0.
+///
+/// ```
+/// let outcome = sim_core::search::guarded(|| panic!("no such node"));
+/// let message = outcome.violation.unwrap().message;
+/// assert!(message.starts_with("the run could not be made: no such node, at "), "{message}");
+/// ```
+pub fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
+    HOOK.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !note(info) {
+                previous(info)
+            }
+        }));
+    });
+    let outer = GUARD.replace(Some(None));
+    let result = panic::catch_unwind(AssertUnwindSafe(run));
+    let panic = GUARD.replace(outer).flatten();
+
+    match (result, panic) {
+        (Ok(mut outcome), Some(panic)) => {
+            if let Some(violation) = outcome.violation.as_mut().filter(|v| v.invariant == NO_PANIC) {
+                violation.message.push_str(&format!(", at {}", panic.place));
+            }
+            outcome
+        }
+        (Ok(outcome), None) => outcome,
+        (Err(_), panic) => stillborn(panic),
+    }
+}
+
+/// Keeps a panic for its [`guarded`] caller; false if the panicking thread has none.
+fn note(info: &PanicHookInfo<'_>) -> bool {
+    GUARD.with_borrow_mut(|guard| match guard {
+        Some(last) => {
+            let text = info.payload_as_str().unwrap_or("a value that is not text").to_owned();
+            let place = info.location().map(ToString::to_string).unwrap_or_default();
+            *last = Some(Panic { text, place });
+            true
+        }
+        None => false,
+    })
+}
+
+/// The outcome of a run that could not even be made.
+fn stillborn(panic: Option<Panic>) -> Outcome {
+    let message = match panic {
+        Some(Panic { text, place }) => format!("the run could not be made: {text}, at {place}"),
+        // `resume_unwind` panics without asking the hook.
+        None => "the run could not be made: it unwound without a panic".to_owned(),
+    };
+    let violation = Violation {
+        invariant: NO_PANIC.to_owned(),
+        class: Class::Safety,
+        at: Instant::ZERO,
+        event: 0,
+        node: None,
+        message,
+    };
+    Outcome {
+        violation: Some(violation),
+        events: 0,
+        end: Instant::ZERO,
+        trace_hash: 0,
+        fired: Vec::new(),
+        marks: Vec::new(),
+        reached: Vec::new(),
+    }
+}
