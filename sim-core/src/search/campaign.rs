@@ -35,8 +35,10 @@ pub struct Campaign<'a> {
     keep: usize,
     twice: bool,
     stop_when: Box<dyn Fn(&Outcome) -> bool + Sync + 'a>,
-    progress: Box<dyn FnMut(&Tally) -> ControlFlow<()> + 'a>,
+    progress: Progress<'a>,
 }
+
+type Progress<'a> = Box<dyn FnMut(&Tally) -> ControlFlow<()> + 'a>;
 
 /// How a campaign went.
 #[derive(Clone, Debug, PartialEq)]
@@ -207,8 +209,8 @@ mod tests {
     fn run(seed: u64) -> Outcome {
         assert!(seed % 50 != 49, "seed {seed} is unlucky");
         let violation = (seed % 7 == 6).then(|| Violation {
-            invariant: if seed % 2 == 0 { "at-most-one-live" } else { "eventually-one-live" }.to_owned(),
-            class: if seed % 2 == 0 { Class::Safety } else { Class::Liveness },
+            invariant: if seed.is_multiple_of(2) { "at-most-one-live" } else { "eventually-one-live" }.to_owned(),
+            class: if seed.is_multiple_of(2) { Class::Safety } else { Class::Liveness },
             at: Instant::from_nanos(seed * 1_000_000),
             event: seed,
             node: None,

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// Seeds in order: `first`, `first + step`, and so on.
+/// The seeds of a campaign, in order: a range or a list, or a shard's part of one.
 ///
 /// Neighbouring seeds are as different as any two: the generator mixes them. So a campaign takes the plain numbers
 /// from zero, which are short to write down.
@@ -14,68 +14,91 @@ use std::str::FromStr;
 /// use sim_core::search::Seeds;
 /// let seeds: Seeds = "10..16".parse()?;
 /// assert_eq!(seeds.iter().collect::<Vec<_>>(), [10, 11, 12, 13, 14, 15]);
-/// let second: Vec<u64> = seeds.shard("2/3".parse()?).iter().collect();
-/// assert_eq!(second, [11, 14]);
+/// let second = seeds.shard("2/3".parse()?);
+/// assert_eq!(second.iter().collect::<Vec<_>>(), [11, 14]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seeds {
-    first: u64,
-    step: u64,
-    /// How many; as many as there are if `None`.
-    count: Option<u64>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds(Source);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    /// `first`, `first + step` and so on: `count` of them, or as many as there are.
+    Stepped {
+        first: u64,
+        step: u64,
+        count: Option<u64>,
+    },
+    Listed(Vec<u64>),
 }
 
 impl Seeds {
     /// The seeds from zero up to, not including, `count`.
     pub const fn first(count: u64) -> Self {
-        Seeds { first: 0, step: 1, count: Some(count) }
+        Seeds::range(0..count)
     }
 
     /// One seed.
     pub const fn one(seed: u64) -> Self {
-        Seeds { first: seed, step: 1, count: Some(1) }
+        Seeds(Source::Stepped { first: seed, step: 1, count: Some(1) })
     }
 
     /// The seeds of a range; none if it is empty.
     pub const fn range(range: Range<u64>) -> Self {
-        Seeds { first: range.start, step: 1, count: Some(range.end.saturating_sub(range.start)) }
+        Seeds(Source::Stepped { first: range.start, step: 1, count: Some(range.end.saturating_sub(range.start)) })
     }
 
     /// All seeds from `first` on, until something else ends the campaign.
     pub const fn endless(first: u64) -> Self {
-        Seeds { first, step: 1, count: None }
+        Seeds(Source::Stepped { first, step: 1, count: None })
+    }
+
+    /// These, in this order.
+    pub const fn listed(seeds: Vec<u64>) -> Self {
+        Seeds(Source::Listed(seeds))
     }
 
     /// Those that fall to one shard: dealt out in turn, so that every seed falls to exactly one shard and shards
     /// differ by one seed at most.
-    pub fn shard(self, shard: Shard) -> Self {
+    #[must_use]
+    pub fn shard(&self, shard: Shard) -> Self {
         let (before, shards) = (u64::from(shard.number.get() - 1), u64::from(shard.of.get()));
-        let count = self.count.map(|count| count.saturating_sub(before).div_ceil(shards));
-        // An endless range ends where the numbers do; past that there is nothing to deal.
-        match self.first.checked_add(self.step.saturating_mul(before)) {
-            Some(first) => Seeds { first, step: self.step.saturating_mul(shards), count },
-            None => Seeds { count: Some(0), ..self },
-        }
+        Seeds(match &self.0 {
+            Source::Stepped { first, step, count } => {
+                let left = count.map(|count| count.saturating_sub(before).div_ceil(shards));
+                let step_over = step.saturating_mul(shards);
+                match first.checked_add(step.saturating_mul(before)) {
+                    Some(first) => Source::Stepped { first, step: step_over, count: left },
+                    // An endless range ends where the numbers do; past that there is nothing to deal.
+                    None => Source::Listed(Vec::new()),
+                }
+            }
+            Source::Listed(seeds) => {
+                Source::Listed(seeds.iter().copied().skip(before as usize).step_by(shards as usize).collect())
+            }
+        })
     }
 
     /// The `n`-th seed, counted from zero, if there are so many.
     pub fn nth(&self, n: u64) -> Option<u64> {
-        if self.count.is_some_and(|count| n >= count) {
-            return None;
+        match &self.0 {
+            Source::Stepped { count: Some(count), .. } if n >= *count => None,
+            Source::Stepped { first, step, .. } => first.checked_add(step.checked_mul(n)?),
+            Source::Listed(seeds) => seeds.get(usize::try_from(n).ok()?).copied(),
         }
-        self.first.checked_add(self.step.checked_mul(n)?)
     }
 
     /// How many there are, or `None` if only something else ends the campaign.
     pub fn count(&self) -> Option<u64> {
-        self.count
+        match &self.0 {
+            Source::Stepped { count, .. } => *count,
+            Source::Listed(seeds) => Some(seeds.len() as u64),
+        }
     }
 
     /// All of them in order.
-    pub fn iter(&self) -> impl Iterator<Item = u64> + use<> {
-        let seeds = *self;
-        (0..).map_while(move |n| seeds.nth(n))
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        (0..).map_while(|n| self.nth(n))
     }
 }
 
@@ -282,6 +305,8 @@ mod tests {
                 let part = whole.shard(format!("{number}/{shards}").parse().unwrap());
                 let seeds: Vec<u64> = part.iter().collect();
                 prop_assert_eq!(Some(seeds.len() as u64), part.count());
+                let listed = Seeds::listed(whole.iter().collect()).shard(format!("{number}/{shards}").parse().unwrap());
+                prop_assert_eq!(&listed.iter().collect::<Vec<_>>(), &seeds);
                 let fair = count / u64::from(shards);
                 prop_assert!((fair..=fair + 1).contains(&(seeds.len() as u64)));
                 dealt.extend(seeds);
