@@ -15,6 +15,13 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
     nodes: usize,
+    /// Shortest latency, and how much longer the longest is.
+    shortest: u64,
+    span: u64,
+    loss: f64,
+    duplication: f64,
+    /// Whether a sound link can only ever let a message pass once.
+    lossless: bool,
     links: Vec<Link>,
     degradations: Vec<Degraded>,
     /// When each link of finite bandwidth has put everything on the wire that was sent so far.
@@ -22,7 +29,7 @@ pub(crate) struct Links {
     rules: Vec<Rule>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Link {
     /// When the last message was sent, and how many were sent at that instant before it.
     last_send: u64,
@@ -69,25 +76,30 @@ pub(crate) enum Passage {
     Lost,
 }
 
-/// A message's passage, and what is needed to write down how it differs from a calm one.
-pub(crate) struct Decided {
-    pub passage: Passage,
-    pub moment: Moment,
-    pub calm: Passage,
-}
-
 /// Every word in the middle of its range: what a calm baseline draws.
 const MIDDLING: Draw = [1 << 31; 4];
 
 impl Links {
-    pub fn new(nodes: usize, schedule: &Schedule) -> Self {
+    pub fn new(nodes: usize, config: &NetworkConfig, schedule: &Schedule) -> Self {
         let mut links = vec![Link::default(); nodes * nodes];
         for (site, ..) in schedule.deviations.iter() {
             if let Site::Link(from, to) = site {
                 links[from.index() * nodes + to.index()].deviates = true;
             }
         }
-        Links { nodes, links, degradations: Vec::new(), free_at: BTreeMap::new(), rules: Vec::new() }
+        let shortest = nanos(config.latency.0);
+        Links {
+            nodes,
+            shortest,
+            span: nanos(config.latency.1).saturating_sub(shortest),
+            loss: config.loss,
+            duplication: config.duplication,
+            lossless: config.loss == 0.0 && config.duplication == 0.0,
+            links,
+            degradations: Vec::new(),
+            free_at: BTreeMap::new(),
+            rules: Vec::new(),
+        }
     }
 
     #[inline]
@@ -95,77 +107,67 @@ impl Links {
         from.index() * self.nodes + to.index()
     }
 
-    /// Decides what happens to the next message of a link. Called for every message, cut or not, so that a cut does
-    /// not change what is decided for the messages after it.
+    /// Decides what happens to the next message of a link, sent now. Called for every message, cut or not, so that a
+    /// cut does not change what is decided for the messages after it.
     #[inline]
     pub fn decide(
         &mut self,
         from: NodeId,
         to: NodeId,
         now: u64,
-        config: &NetworkConfig,
         schedule: &Schedule,
         randomness: &mut Randomness,
-    ) -> Decided {
+    ) -> (Passage, Moment) {
         let index = self.index(from, to);
         let link = &mut self.links[index];
-        if link.last_send == now && link.decisions > 0 {
-            link.ordinal += 1;
-        } else {
-            link.last_send = now;
-            link.ordinal = 0;
-        }
+        link.ordinal = if link.last_send == now { link.ordinal + 1 } else { 0 };
+        link.last_send = now;
         let number = link.decisions;
         link.decisions += 1;
         let moment = Moment { at: crate::Instant::from_nanos(now), ordinal: link.ordinal };
-        let degraded = link.degradations > 0;
-        let deviation =
-            if link.deviates { link.deviation(schedule.deviations.at(Site::Link(from, to)), moment) } else { None };
-
+        if link.deviates
+            && let Some(deviation) = link.deviation(schedule.deviations.at(Site::Link(from, to)), moment)
+        {
+            return (deviation.into(), moment);
+        }
         let draw = match schedule.baseline {
             Baseline::Seeded => randomness.draw(Site::Link(from, to), number),
             Baseline::Calm => MIDDLING,
         };
-        let passage = self.passage(index, degraded, draw, config);
-        let calm = if draw == MIDDLING { passage } else { self.passage(index, degraded, MIDDLING, config) };
-        let passage = match deviation {
-            None => passage,
-            Some(Deviation::Lost) => Passage::Lost,
-            Some(Deviation::Duplicated { first, second }) => Passage::Twice(nanos(first), nanos(second)),
-            Some(Deviation::Delayed(latency)) => Passage::Once(nanos(latency)),
-        };
-        Decided { passage, moment, calm }
+        if self.lossless && self.links[index].degradations == 0 {
+            return (Passage::Once(self.shortest + scaled(draw[0], self.span)), moment);
+        }
+        (self.chancy_passage(index, draw), moment)
     }
 
-    #[inline]
-    fn passage(&self, index: usize, degraded: bool, draw: Draw, config: &NetworkConfig) -> Passage {
-        let shortest = nanos(config.latency.0);
-        let span = nanos(config.latency.1).saturating_sub(shortest);
-        let mut latency = shortest + scaled(draw[0], span);
-        let (mut loss, mut duplication) = (config.loss, config.duplication);
-        if degraded {
-            // Words are shared between purposes that do not meet in one message's decision.
-            let jitter = draw[0].rotate_left(16) ^ draw[3];
-            for degraded in self.degradations.iter().filter(|d| d.link == index) {
-                let jitter = if draw == MIDDLING { MIDDLING[0] } else { jitter };
-                latency += nanos(degraded.how.latency) + scaled(jitter, nanos(degraded.how.jitter));
-                loss = 1.0 - (1.0 - loss) * (1.0 - degraded.how.loss);
-                duplication = 1.0 - (1.0 - duplication) * (1.0 - degraded.how.duplication);
-            }
+    /// How a message passes that something may happen to.
+    fn chancy_passage(&self, index: usize, draw: Draw) -> Passage {
+        let mut latency = self.shortest + scaled(draw[0], self.span);
+        let (mut loss, mut duplication) = (self.loss, self.duplication);
+        // Words are shared between purposes that do not meet in one message's decision.
+        let jitter = if draw == MIDDLING { MIDDLING[0] } else { draw[0].rotate_left(16) ^ draw[3] };
+        for degraded in self.degradations.iter().filter(|d| d.link == index) {
+            latency += nanos(degraded.how.latency) + scaled(jitter, nanos(degraded.how.jitter));
+            loss = 1.0 - (1.0 - loss) * (1.0 - degraded.how.loss);
+            duplication = 1.0 - (1.0 - duplication) * (1.0 - degraded.how.duplication);
         }
         if loss > 0.0 && chance(draw[1], loss) {
             Passage::Lost
         } else if duplication > 0.0 && chance(draw[2], duplication) {
-            Passage::Twice(latency, latency + 1 + scaled(draw[3], span))
+            Passage::Twice(latency, latency + 1 + scaled(draw[3], self.span))
         } else {
             Passage::Once(latency)
         }
     }
 
-    /// The latency of a message that meets no surprise: the middling one, plus what degradations add.
+    /// How a message passes that meets no surprise.
+    pub fn calm_passage(&self, from: NodeId, to: NodeId) -> Passage {
+        self.chancy_passage(self.index(from, to), MIDDLING)
+    }
+
+    /// The latency of a packet that meets no surprise.
     pub fn middling_latency(&self, from: NodeId, to: NodeId, config: &NetworkConfig) -> u64 {
-        let index = self.index(from, to);
-        match self.passage(index, self.links[index].degradations > 0, MIDDLING, config) {
+        match self.calm_passage(from, to) {
             Passage::Once(latency) | Passage::Twice(latency, _) => latency,
             Passage::Lost => nanos(config.retransmission_timeout),
         }
@@ -238,6 +240,23 @@ impl Links {
             self.rules.remove(at);
         }
         Some(hit)
+    }
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        // No send lies before the first: its ordinal is 0 even at time zero.
+        Link { last_send: u64::MAX, ordinal: 0, decisions: 0, cuts: 0, degradations: 0, deviates: false, cursor: 0 }
+    }
+}
+
+impl From<Deviation> for Passage {
+    fn from(deviation: Deviation) -> Self {
+        match deviation {
+            Deviation::Lost => Passage::Lost,
+            Deviation::Duplicated { first, second } => Passage::Twice(nanos(first), nanos(second)),
+            Deviation::Delayed(latency) => Passage::Once(nanos(latency)),
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl<A: Actor> World<A> {
             now: 0,
             queue,
             nodes: setup.node_ids().map(|node| Node::new(LocalClock::new(clock(node)))).collect(),
-            links: Links::new(count, schedule),
+            links: Links::new(count, &setup.network, schedule),
             flights: Slab::new(),
             pairs: Vec::new(),
             randomness,

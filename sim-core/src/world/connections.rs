@@ -81,12 +81,12 @@ impl<A: Actor> World<A> {
 
     /// Decides how long the next packet from one node to another takes. What is lost is sent again.
     fn next_latency(&mut self, from: NodeId, to: NodeId) -> u64 {
-        let network = &self.setup.network;
-        let decided = self.links.decide(from, to, self.now, network, &self.schedule, &mut self.randomness);
+        let (passage, moment) = self.links.decide(from, to, self.now, &self.schedule, &mut self.randomness);
         if self.recorder.is_some() {
-            self.record_deviation(Site::Link(from, to), decided.moment, decided.passage.deviation_from(decided.calm));
+            let deviation = passage.deviation_from(self.links.calm_passage(from, to));
+            self.record_deviation(Site::Link(from, to), moment, deviation);
         }
-        match decided.passage {
+        match passage {
             Passage::Once(latency) | Passage::Twice(latency, _) => latency,
             Passage::Lost => {
                 let network = &self.setup.network;

@@ -64,10 +64,9 @@ impl<A: Actor> World<A> {
 
     fn send_datagram(&mut self, from: NodeId, to: NodeId, message: A::Message) {
         assert!(to.index() < self.nodes.len(), "{from} sends to {to}, which is not in the set-up");
-        let network = &self.setup.network;
-        let decided = self.links.decide(from, to, self.now, network, &self.schedule, &mut self.randomness);
+        let (drawn, moment) = self.links.decide(from, to, self.now, &self.schedule, &mut self.randomness);
         let rule = self.links.rule_for(message.kind(), from, to);
-        let mut passage = decided.passage;
+        let mut passage = drawn;
         if let Some((fault, action)) = rule {
             self.plan.fire(fault, Instant::from_nanos(self.now));
             match action {
@@ -77,7 +76,8 @@ impl<A: Actor> World<A> {
         }
         let cut = self.links.is_cut(from, to);
         if self.recorder.is_some() {
-            self.record_deviation(Site::Link(from, to), decided.moment, decided.passage.deviation_from(decided.calm));
+            let deviation = drawn.deviation_from(self.links.calm_passage(from, to));
+            self.record_deviation(Site::Link(from, to), moment, deviation);
             let fate = match (rule, cut, passage) {
                 (Some((fault, Action::Drop)), ..) => Fate::Dropped { fault: self.fault_id(fault) },
                 (_, true, _) => Fate::Cut,
