@@ -1,3 +1,4 @@
 //! The protocols.
 
+pub mod artemis_shared_store;
 pub mod transitions;

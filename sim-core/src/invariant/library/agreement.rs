@@ -17,8 +17,7 @@ type Related<V> = Arc<dyn Fn(&V, &V) -> bool + Send + Sync>;
 /// everybody.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::library::Agreement;
 ///
 /// let agreement = Agreement::where_views_overlap(

@@ -8,8 +8,7 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// A condition that holds after every event.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::library::Always;
 ///
 /// let limit = Always::on_each_node("number-in-range", |server: &Server| match server.number {

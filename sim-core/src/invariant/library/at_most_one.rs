@@ -16,8 +16,7 @@ type Claim<A, K> = Arc<dyn Fn(&World<A>, NodeId, &A) -> Option<K> + Send + Sync>
 /// into being by time alone: only an event at a node can make its claim.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::library::AtMostOne;
 ///
 /// let one_live = AtMostOne::new("at-most-one-live", "LIVE", |server: &Server| server.live);

@@ -8,8 +8,7 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// A number that an actor reports stays at or below a limit: the length of a queue, the open handles.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::library::Bounded;
 ///
 /// let backlog = Bounded::at_most("bounded-backlog", 100, "waiting requests", |server: &Server| server.number);
@@ -68,9 +67,8 @@ impl<A: Actor> Clone for Bounded<A> {
 /// [`crate::ConnectionEvent::Writable`].
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
-/// use sim_core::{NodeId, library::BoundedBuffer};
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// use sim_core::library::BoundedBuffer;
 ///
 /// let outcome = Script::new(["alpha", "beta"])
 ///     .at(secs(1), "alpha", |_, ctx| _ = ctx.connect(NodeId(1)))

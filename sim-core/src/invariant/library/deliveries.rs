@@ -10,8 +10,7 @@ use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
 /// It looks at operations [`Call::Receive`] in the history that have returned a value.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::library::NoDuplicateDelivery;
 ///
 /// let outcome = Script::new(["c1", "c2"])

@@ -14,8 +14,7 @@ use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
 /// towards the grace.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::library::NoLeak;
 ///
 /// let outcome = Script::new(["alpha", "beta"])

@@ -33,8 +33,7 @@ type Held<A> = Arc<dyn Fn(&World<A>, &AcknowledgedWrite) -> bool + Send + Sync>;
 /// not be.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::{World, library::NoLostWrite};
 ///
 /// let no_loss = NoLostWrite::always("no-lost-write", |world: &World<Server>, write| {

@@ -8,8 +8,7 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// Something that at least one run of a campaign must reach. It never fails a single run.
 ///
 /// ```
-/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
-/// # use script::*;
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
 /// use sim_core::library::Sometimes;
 ///
 /// let outcome = Script::new(["alpha"])

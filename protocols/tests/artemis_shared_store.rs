@@ -1,0 +1,181 @@
+//! The shared-store pair: failover and failback as they should go, and each defect beside the fix.
+
+mod common;
+
+use common::{Campaign, Case, secs};
+use protocols::artemis_shared_store::ArtemisSharedStore;
+use sim_core::Fault;
+
+const ALL: &[&str] = &[
+    "at-most-one-live",
+    "at-most-one-writer",
+    "no-acknowledged-send-lost",
+    "one-live-one-backup",
+    "blocked-clients-progress",
+    "no-leak",
+];
+
+type Pair = Case<ArtemisSharedStore>;
+
+fn pair(duration: u64) -> Pair {
+    let nodes =
+        [("nfs", "store"), ("alpha", "live"), ("beta", "backup"), ("client-1", "client"), ("client-2", "client")];
+    Case::new(&nodes, secs(duration))
+}
+
+fn crash(name: &'static str) -> impl Fn(&Pair) -> Fault {
+    move |case| Fault::Crash { node: case.node(name) }
+}
+
+fn pause(name: &'static str) -> impl Fn(&Pair) -> Fault {
+    move |case| Fault::Pause { node: case.node(name) }
+}
+
+fn apart(a: &'static str, b: &'static str) -> impl Fn(&Pair) -> Fault {
+    move |case| Fault::Partition { groups: vec![vec![case.node(a)], vec![case.node(b)]] }
+}
+
+/// No invariant is violated, and every run sets these marks.
+fn clean(campaign: &Campaign, runs: u64, marks: &[&str]) {
+    println!("{} events a seed, marks {:?}", campaign.events, campaign.marks);
+    if let Some((seed, violation)) = &campaign.failure {
+        panic!("seed {seed}: {violation:?}");
+    }
+    for mark in marks {
+        assert_eq!(campaign.marks.get(mark), Some(&runs), "every run sets {mark}");
+    }
+}
+
+/// The defect is found, as a violation of this invariant.
+fn caught(campaign: &Campaign, invariant: &str) {
+    let (seed, violation) = campaign.failure.as_ref().expect("the defect is found");
+    println!("seed {seed}: {violation:?}");
+    assert_eq!(violation.invariant, invariant, "{violation:?}");
+}
+
+#[test]
+fn a_crash_leads_to_failover_and_a_return_to_failback() {
+    let case = pair(180).fault(secs(10), secs(20), Some(secs(10)), crash("alpha"));
+    let marks = ["live-started", "failover-complete", "failback-started", "failback-complete", "restarted-as-backup"];
+    clean(&case.run(ALL, 0..50), 50, &marks);
+}
+
+#[test]
+fn without_faults_the_backup_waits() {
+    let campaign = pair(60).run(ALL, 0..20);
+    clean(&campaign, 20, &["live-started"]);
+    assert_eq!(campaign.marks.get("failover-complete"), None);
+}
+
+#[test]
+fn a_live_that_is_cut_off_from_the_store_stops_before_its_lease_ends() {
+    let case = pair(240).fault(secs(10), secs(20), Some(secs(50)), apart("nfs", "alpha"));
+    clean(&case.run(ALL, 0..50), 50, &["lock-lost", "failover-complete", "failback-complete"]);
+}
+
+#[test]
+fn artemis_4143_a_live_that_is_cut_off_from_the_store_notices_nothing() {
+    let case = pair(240).defect("ARTEMIS-4143").fault(secs(10), secs(20), Some(secs(50)), apart("nfs", "alpha"));
+    caught(&case.run(ALL, 0..50), "at-most-one-live");
+}
+
+#[test]
+fn a_live_that_sleeps_beyond_its_lease_is_fenced_and_stops_when_it_wakes() {
+    let case = pair(240).fault(secs(10), secs(20), Some(secs(40)), pause("alpha"));
+    clean(&case.run(ALL, 0..50), 50, &["lock-lost", "failover-complete", "failback-complete"]);
+}
+
+#[test]
+fn without_fencing_a_live_that_wakes_overwrites_what_was_acknowledged() {
+    let case = pair(240).config(|config| config.journal_fencing = false).fault(
+        secs(10),
+        secs(20),
+        Some(secs(40)),
+        pause("alpha"),
+    );
+    caught(&case.run(&["no-acknowledged-send-lost"], 0..200), "no-acknowledged-send-lost");
+}
+
+fn slow_return(case: Pair) -> Pair {
+    case.fault(secs(10), secs(12), Some(secs(20)), crash("alpha")).on_mark(
+        "failback-started",
+        secs(0),
+        Some(secs(10)),
+        pause("alpha"),
+    )
+}
+
+#[test]
+fn a_peer_that_is_slow_to_take_its_place_gets_it_all_the_same() {
+    clean(&slow_return(pair(240)).run(ALL, 0..50), 50, &["failback-complete", "restarted-as-backup"]);
+}
+
+#[test]
+fn artemis_256b_a_peer_that_is_slow_to_take_its_place_loses_it() {
+    caught(&slow_return(pair(240)).defect("ARTEMIS-256b").run(ALL, 0..50), "one-live-one-backup");
+}
+
+#[test]
+fn an_unannounced_peer_is_not_handed_anything() {
+    let case = unannounced_peer(pair(240));
+    clean(&case.run(ALL, 0..50), 50, &["failover-complete"]);
+}
+
+/// The returning live reaches the store but not the acting live, and dies, perhaps before it serves.
+fn unannounced_peer(case: Pair) -> Pair {
+    case.fault(secs(10), secs(12), Some(secs(40)), crash("alpha"))
+        .fault(secs(40), secs(40), Some(secs(60)), apart("alpha", "beta"))
+        .fault(secs(53), secs(62), None, crash("alpha"))
+}
+
+#[test]
+fn artemis_256c_an_unannounced_peer_is_handed_everything() {
+    caught(&unannounced_peer(pair(240)).defect("ARTEMIS-256c").run(ALL, 0..200), "one-live-one-backup");
+}
+
+#[test]
+fn artemis_423_an_unannounced_peer_is_handed_everything() {
+    caught(&unannounced_peer(pair(240)).defect("ARTEMIS-423").run(ALL, 0..200), "one-live-one-backup");
+}
+
+#[test]
+fn an_orderly_stop_is_not_a_failover() {
+    let case = pair(120).fault(secs(10), secs(12), None, |case| Fault::Command {
+        node: case.node("alpha"),
+        command: sim_core::CommandId(0),
+    });
+    let campaign = case.run(&["at-most-one-live", "no-acknowledged-send-lost"], 0..20);
+    clean(&campaign, 20, &["stopped-in-order"]);
+    assert_eq!(campaign.marks.get("failover-complete"), None);
+}
+
+/// Crashes, stalls, host failures, and cut links between any two nodes, of every length up to beyond the lease.
+fn storm(case: Pair) -> Pair {
+    let window = (3_000, 60_000);
+    let brokers = |case: &Pair| [case.node("alpha"), case.node("beta")];
+    case.storm(3, window, (500, 20_000), move |case| {
+        brokers(case).into_iter().chain([case.node("nfs")]).map(|node| Fault::Crash { node }).collect()
+    })
+    .storm(3, window, (200, 45_000), move |case| {
+        brokers(case).into_iter().chain([case.node("nfs")]).map(|node| Fault::Pause { node }).collect()
+    })
+    .storm(2, window, (500, 40_000), |case| {
+        [("nfs", "alpha"), ("nfs", "beta"), ("alpha", "beta")].map(|(a, b)| apart(a, b)(case)).into()
+    })
+    .storm(2, window, (500, 40_000), |case| {
+        let nodes = ["nfs", "alpha", "beta", "client-1"].map(|name| case.node(name));
+        let pairs = nodes.iter().flat_map(|&from| nodes.iter().map(move |&to| (from, to)));
+        pairs.filter(|(from, to)| from != to).map(|(from, to)| Fault::Cut { from, to }).collect()
+    })
+    .storm(2, window, (0, 0), |case| {
+        [("nfs", "alpha"), ("nfs", "beta"), ("alpha", "client-1")]
+            .map(|(a, b)| Fault::Reset { a: case.node(a), b: case.node(b) })
+            .into()
+    })
+}
+
+#[test]
+fn whatever_breaks_the_pair_recovers_and_loses_nothing() {
+    let seeds = std::env::var("STORM_SEEDS").map_or(200, |text| text.parse().expect("a number"));
+    clean(&storm(pair(60)).run(ALL, 0..seeds), seeds, &["live-started"]);
+}
