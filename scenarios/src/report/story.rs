@@ -144,6 +144,30 @@ pub fn visible(text: &str) -> String {
     out
 }
 
+/// The nodes that an entry concerns; none for a fault, whose [`Band`] knows them.
+pub fn nodes_of(what: &What) -> Vec<NodeId> {
+    match what {
+        What::Sent { from, to, .. } | What::Delivered { from, to, .. } | What::Undeliverable { from, to, .. } => {
+            vec![*from, *to]
+        }
+        What::Connection { node, peer, .. } => vec![*node, *peer],
+        What::Started { node }
+        | What::Timer { node, .. }
+        | What::Synced { node, .. }
+        | What::Command { node, .. }
+        | What::Mark { node, .. }
+        | What::Role { node, .. }
+        | What::Stopped { node, .. }
+        | What::Operation { node, .. } => vec![*node],
+        What::FaultBegan { .. } | What::FaultEnded { .. } => Vec::new(),
+    }
+}
+
+/// Whether an entry is the beginning or the end of a fault.
+pub fn is_fault(what: &What) -> bool {
+    matches!(what, What::FaultBegan { .. } | What::FaultEnded { .. })
+}
+
 /// Finds the sending of each delivered message: in the event that the delivery names as its cause, the message with
 /// the same ends and content. One sending may be delivered twice, if the network duplicated it.
 fn pair_messages(entries: &[Entry]) -> Vec<Option<usize>> {

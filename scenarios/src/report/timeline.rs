@@ -12,11 +12,10 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 use sim_core::Instant;
-use sim_core::trace::What;
 
 use self::canvas::Painter;
 use self::layout::{Layout, Room};
-use super::story::{Recording, Row, Story, Subject, visible};
+use super::story::{Recording, Row, Story, Subject, is_fault, visible};
 use super::words;
 
 /// How to draw.
@@ -187,10 +186,6 @@ fn wrapping<'a>(width: usize) -> textwrap::Options<'a> {
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
-}
-
-fn is_fault(what: &What) -> bool {
-    matches!(what, What::FaultBegan { .. } | What::FaultEnded { .. })
 }
 
 #[cfg(test)]

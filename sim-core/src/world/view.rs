@@ -3,8 +3,8 @@
 use crate::history::History;
 use crate::trace::{Entry, Fate, Recorder, Trace, What};
 use crate::{
-    Actor, Connection, Deviation, Deviations, Fired, HostId, Instant, Kind, Moment, NodeId, Schedule, Setup, Site,
-    World,
+    Actor, Connection, Deviation, Deviations, Fired, HostId, Instant, Kind, LocalClock, Moment, NodeId, Schedule,
+    Setup, Site, World,
 };
 
 impl<A: Actor> World<A> {
@@ -73,6 +73,11 @@ impl<A: Actor> World<A> {
     /// Counts the starts and stops of a node's process: tells one process of a node from the next.
     pub fn incarnation(&self, node: NodeId) -> u32 {
         self.nodes[node.index()].incarnation
+    }
+
+    /// A node's clocks; `world.clock(node).now(world.now())` is what its process would read at this moment.
+    pub fn clock(&self, node: NodeId) -> LocalClock {
+        self.nodes[node.index()].clock
     }
 
     /// All that is on a node's disk, unsynced writes included, oldest first.

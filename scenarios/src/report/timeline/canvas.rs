@@ -6,7 +6,7 @@ use sim_core::trace::{Fate, What};
 
 use super::layout::Layout;
 use super::{ALARM, CHAIN, FAULT, Options};
-use crate::report::story::{Row, State, Story, Subject};
+use crate::report::story::{Row, State, Story, Subject, nodes_of};
 
 /// Draws rows from the first to the last: it remembers what has already changed within the current event.
 pub(super) struct Painter<'a> {
@@ -40,7 +40,7 @@ impl<'a> Painter<'a> {
             Subject::Entry(index) | Subject::Marks(index, ..) => self.entry(&mut cells, index, row.in_chain),
             Subject::Fold(fold) => {
                 for &index in &fold.round {
-                    for node in concerned(&self.story.entries()[index].what) {
+                    for node in nodes_of(&self.story.entries()[index].what) {
                         self.put(&mut cells, node, Cell('⋮', CHAIN));
                     }
                 }
@@ -217,24 +217,5 @@ impl<'a> Painter<'a> {
         if start != end {
             cells[end] = Cell(if end > start { right } else { left }, style);
         }
-    }
-}
-
-/// The nodes that an entry of a chain concerns.
-fn concerned(what: &What) -> Vec<NodeId> {
-    match what {
-        What::Delivered { from, to, .. } | What::Undeliverable { from, to, .. } | What::Sent { from, to, .. } => {
-            vec![*from, *to]
-        }
-        What::Started { node }
-        | What::Timer { node, .. }
-        | What::Connection { node, .. }
-        | What::Synced { node, .. }
-        | What::Command { node, .. }
-        | What::Mark { node, .. }
-        | What::Role { node, .. }
-        | What::Stopped { node, .. }
-        | What::Operation { node, .. } => vec![*node],
-        What::FaultBegan { .. } | What::FaultEnded { .. } => Vec::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! What the timeline looks like, from recordings made by hand.
 
 use sim_core::NodeId;
+use sim_core::trace::What;
 
 use super::*;
 use crate::report::sample::{self, Sample, eight_nodes, split_brain};

@@ -17,7 +17,8 @@ type Related<V> = Arc<dyn Fn(&V, &V) -> bool + Send + Sync>;
 /// everybody.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::Agreement;
 ///
 /// let agreement = Agreement::where_views_overlap(

@@ -8,7 +8,8 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// A condition that holds after every event.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::Always;
 ///
 /// let limit = Always::on_each_node("number-in-range", |server: &Server| match server.number {

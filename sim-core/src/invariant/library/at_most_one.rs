@@ -16,7 +16,8 @@ type Claim<A, K> = Arc<dyn Fn(&World<A>, NodeId, &A) -> Option<K> + Send + Sync>
 /// into being by time alone: only an event at a node can make its claim.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::AtMostOne;
 ///
 /// let one_live = AtMostOne::new("at-most-one-live", "LIVE", |server: &Server| server.live);

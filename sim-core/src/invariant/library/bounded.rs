@@ -8,7 +8,8 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// A number that an actor reports stays at or below a limit: the length of a queue, the open handles.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::Bounded;
 ///
 /// let backlog = Bounded::at_most("bounded-backlog", 100, "waiting requests", |server: &Server| server.number);
@@ -67,8 +68,9 @@ impl<A: Actor> Clone for Bounded<A> {
 /// [`crate::ConnectionEvent::Writable`].
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
-/// use sim_core::library::BoundedBuffer;
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
+/// use sim_core::{NodeId, library::BoundedBuffer};
 ///
 /// let outcome = Script::new(["alpha", "beta"])
 ///     .at(secs(1), "alpha", |_, ctx| _ = ctx.connect(NodeId(1)))

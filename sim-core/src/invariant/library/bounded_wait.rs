@@ -13,8 +13,9 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// ends every wait.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
-/// use sim_core::library::BoundedWait;
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
+/// use sim_core::{Instant, library::BoundedWait};
 ///
 /// let blocked = BoundedWait::no_longer_than("writers-progress", secs(30), "blocked", |server: &Server| server.waiting);
 /// let outcome = Script::new(["alpha"]).at(secs(2), "alpha", |server, _| server.waiting = true).check(blocked);

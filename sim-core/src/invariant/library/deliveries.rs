@@ -10,7 +10,8 @@ use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
 /// It looks at operations [`Call::Receive`] in the history that have returned a value.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::NoDuplicateDelivery;
 ///
 /// let outcome = Script::new(["c1", "c2"])

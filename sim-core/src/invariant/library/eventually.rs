@@ -14,7 +14,8 @@ use crate::{Actor, Check, Class, Instant, Invariant, Touched, World};
 /// reported as a violation, not passed over.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::{World, library::Eventually};
 ///
 /// let recovers = Eventually::within("one-live", secs(5), |world: &World<Server>| {
@@ -23,7 +24,7 @@ use crate::{Actor, Check, Class, Instant, Invariant, Touched, World};
 /// let outcome = Script::new(["alpha", "beta"]).at(secs(1), "alpha", |_, ctx| ctx.halt()).check(recovers);
 /// assert_eq!(
 ///     outcome.violation.unwrap().message,
-///     "it has not come true within 5s of 1s, when the world became quiet: alpha is down, beta is up"
+///     "it has not come true within 5s of 1s, when the world became quiet: alpha is down, beta is BACKUP"
 /// );
 /// ```
 pub struct Eventually<A: Actor> {
@@ -117,7 +118,8 @@ impl<A: Actor> Invariant<A> for Eventually<A> {
     }
 
     fn needs_until(&self, quiet: Instant) -> Option<Instant> {
-        Some(quiet + self.within)
+        // Once it has come true there is nothing left to wait for, unless it has to stay.
+        (self.stays || !self.reached).then_some(quiet + self.within)
     }
 }
 

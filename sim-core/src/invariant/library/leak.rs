@@ -14,7 +14,8 @@ use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
 /// towards the grace.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::NoLeak;
 ///
 /// let outcome = Script::new(["alpha", "beta"])

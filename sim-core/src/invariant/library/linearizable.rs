@@ -16,7 +16,8 @@ use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
 /// A workload must write each value to a key once only; one that does not is reported as a violation.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::Linearizable;
 ///
 /// let outcome = Script::new(["c1", "c2"])

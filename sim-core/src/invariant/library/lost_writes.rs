@@ -33,7 +33,8 @@ type Held<A> = Arc<dyn Fn(&World<A>, &AcknowledgedWrite) -> bool + Send + Sync>;
 /// not be.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::{World, library::NoLostWrite};
 ///
 /// let no_loss = NoLostWrite::always("no-lost-write", |world: &World<Server>, write| {

@@ -8,7 +8,8 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// Something that at least one run of a campaign must reach. It never fails a single run.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::Sometimes;
 ///
 /// let outcome = Script::new(["alpha"])

@@ -13,7 +13,8 @@ use crate::{Actor, Check, Class, Instant, Invariant, Touched, World};
 /// Only changes of a running process count: what a crash and a restart do to a role is no flapping.
 ///
 /// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs"));
+/// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+/// # use script::*;
 /// use sim_core::library::Stable;
 ///
 /// let outcome = Script::new(["alpha"])
