@@ -1,14 +1,14 @@
 //! The event queue: what happens next.
 //!
-//! Ordered by time and, at one instant, by the order in which events were scheduled. A binary heap of small entries:
-//! what an event carries is kept elsewhere, so that moving entries about stays cheap.
+//! Ordered by time and, at one instant, by the order in which events were scheduled. A binary heap of single words:
+//! what an event carries is kept elsewhere, and time, order and event are packed into 128 bits, which processors move
+//! and compare much faster than the struct that they stand for (a third of a run's time, measured).
 
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use crate::NodeId;
 
-/// What is to happen. Eight bytes: everything larger is in a slab that the event points into.
+/// What is to happen. Everything larger is in a slab that the event points into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A process starts.
@@ -29,6 +29,7 @@ pub(crate) enum Event {
     FaultEnds { fault: u32 },
 }
 
+/// An event in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub time: u64,
@@ -36,24 +37,22 @@ pub(crate) struct Entry {
     pub event: Event,
 }
 
-impl Ord for Entry {
-    /// Reversed, since the standard heap gives the greatest first.
-    #[inline]
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.time, other.sequence).cmp(&(self.time, self.sequence))
-    }
-}
-
-impl PartialOrd for Entry {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
+/// World time that can be scheduled, in bits of nanoseconds: 834 days. What lies beyond never happens.
+const TIME_BITS: u32 = 56;
+const SEQUENCE_BITS: u32 = 40;
+const EVENT_BITS: u32 = 32;
+/// Of an event, what is left beside its kind; for a node and a slot together.
+const PAYLOAD_BITS: u32 = 29;
+const SLOT_BITS: u32 = 16;
+/// Nodes that a world can have, timers and jobs that one node can have, and messages that can be under way.
+pub(crate) const MAX_NODES: usize = 1 << (PAYLOAD_BITS - SLOT_BITS);
+const MAX_SLOTS: u32 = 1 << SLOT_BITS;
+const MAX_FLIGHTS: u32 = 1 << PAYLOAD_BITS;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
-    heap: BinaryHeap<Entry>,
+    /// Entries as packed words, inverted: the standard heap gives the greatest first.
+    heap: BinaryHeap<u128>,
     sequence: u64,
 }
 
@@ -62,7 +61,7 @@ impl Queue {
     #[inline]
     pub fn push(&mut self, time: u64, event: Event) -> u64 {
         let sequence = self.next_sequence();
-        self.heap.push(Entry { time, sequence, event });
+        self.push_at(time, sequence, event);
         sequence
     }
 
@@ -76,17 +75,70 @@ impl Queue {
     /// Schedules an event at a place in the order that was taken before.
     #[inline]
     pub fn push_at(&mut self, time: u64, sequence: u64, event: Event) {
-        self.heap.push(Entry { time, sequence, event });
+        if time >> TIME_BITS == 0 {
+            let low = u128::from(sequence) << EVENT_BITS | u128::from(event.pack());
+            self.heap.push(!(u128::from(time) << (SEQUENCE_BITS + EVENT_BITS) | low));
+        }
     }
 
     #[inline]
     pub fn pop(&mut self) -> Option<Entry> {
-        self.heap.pop()
+        let word = !self.heap.pop()?;
+        Some(Entry {
+            time: time_of(word),
+            sequence: (word >> EVENT_BITS) as u64 & ((1 << SEQUENCE_BITS) - 1),
+            event: Event::unpack(word as u32),
+        })
     }
 
     #[inline]
     pub fn next_time(&self) -> Option<u64> {
-        self.heap.peek().map(|entry| entry.time)
+        self.heap.peek().map(|&word| time_of(!word))
+    }
+}
+
+fn time_of(word: u128) -> u64 {
+    (word >> (SEQUENCE_BITS + EVENT_BITS)) as u64
+}
+
+impl Event {
+    #[inline]
+    fn pack(self) -> u32 {
+        let node_slot = |node: NodeId, slot: u32| {
+            assert!(slot < MAX_SLOTS, "{node} has more than {MAX_SLOTS} timers or jobs");
+            u32::from(node.0) << SLOT_BITS | slot
+        };
+        let (kind, payload) = match self {
+            Event::Flight { slot } => {
+                assert!(slot < MAX_FLIGHTS, "more than {MAX_FLIGHTS} messages are under way");
+                (0, slot)
+            }
+            Event::Timer { node, slot } => (1, node_slot(node, slot)),
+            Event::Job { node, slot } => (2, node_slot(node, slot)),
+            Event::Start { node } => (3, u32::from(node.0)),
+            Event::Synced { node } => (4, u32::from(node.0)),
+            Event::Wake { node } => (5, u32::from(node.0)),
+            Event::FaultBegins { fault } => (6, fault),
+            Event::FaultEnds { fault } => (7, fault),
+        };
+        kind << PAYLOAD_BITS | payload
+    }
+
+    #[inline]
+    fn unpack(word: u32) -> Self {
+        let payload = word & ((1 << PAYLOAD_BITS) - 1);
+        let (node, slot) = (NodeId((payload >> SLOT_BITS) as u16), payload & (MAX_SLOTS - 1));
+        let only = NodeId(payload as u16);
+        match word >> PAYLOAD_BITS {
+            0 => Event::Flight { slot: payload },
+            1 => Event::Timer { node, slot },
+            2 => Event::Job { node, slot },
+            3 => Event::Start { node: only },
+            4 => Event::Synced { node: only },
+            5 => Event::Wake { node: only },
+            6 => Event::FaultBegins { fault: payload },
+            _ => Event::FaultEnds { fault: payload },
+        }
     }
 }
 
@@ -95,9 +147,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_small() {
-        assert_eq!(size_of::<Event>(), 8);
-        assert_eq!(size_of::<Entry>(), 24);
+    fn an_entry_comes_out_as_it_went_in() {
+        let (node, slot) = (NodeId(MAX_NODES as u16 - 1), MAX_SLOTS - 1);
+        let events = [
+            Event::Flight { slot: MAX_FLIGHTS - 1 },
+            Event::Timer { node, slot },
+            Event::Job { node, slot },
+            Event::Start { node },
+            Event::Synced { node },
+            Event::Wake { node },
+            Event::FaultBegins { fault: 77 },
+            Event::FaultEnds { fault: 78 },
+        ];
+        let (time, sequence) = ((1 << TIME_BITS) - 1, (1 << SEQUENCE_BITS) - 1);
+        for event in events {
+            let mut queue = Queue::default();
+            queue.push_at(time, sequence, event);
+            assert_eq!(queue.next_time(), Some(time));
+            assert_eq!(queue.pop(), Some(Entry { time, sequence, event }));
+        }
+    }
+
+    #[test]
+    fn what_lies_beyond_the_end_of_time_never_happens() {
+        let mut queue = Queue::default();
+        queue.push(u64::MAX, Event::Wake { node: NodeId(0) });
+        assert_eq!(queue.pop(), None);
     }
 
     #[test]

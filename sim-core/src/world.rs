@@ -16,7 +16,7 @@ use crate::history::History;
 use crate::links::Links;
 use crate::node::{Input, Node, Waiting};
 use crate::plan::Plan;
-use crate::queue::{Event, Queue};
+use crate::queue::{Event, MAX_NODES, Queue};
 use crate::trace::{Recorder, RollingHash, What};
 use crate::{
     Actor, ClockSetting, ConnectionEvent, ConnectionId, Context, Effect, Instant, Kind, LocalClock, NodeId, Randomness,
@@ -90,9 +90,10 @@ impl<A: Actor> World<A> {
     /// A cluster at the beginning of a run: every process starts at time zero, in the order of the nodes.
     ///
     /// # Panics
-    /// If the schedule names a node, host or command that the set-up does not have, or a drift out of range.
+    /// If there are more than 8192 nodes, or the schedule names a node, host or command that the set-up does not have, or a drift out of range.
     pub fn new(setup: &Arc<Setup<A>>, schedule: &Arc<Schedule>) -> Self {
         let count = setup.nodes.len();
+        assert!(count <= MAX_NODES, "a world has at most {MAX_NODES} nodes, not {count}");
         let mut queue = Queue::default();
         let mut randomness = Randomness::new(schedule.seed);
         for node in setup.node_ids() {
