@@ -57,7 +57,6 @@ pub(crate) struct Waiting<A: Actor> {
 /// An event that a process handles.
 #[derive(Clone)]
 pub(crate) enum Input<A: Actor> {
-    Start,
     Message { from: NodeId, message: A::Message, via: Option<ConnectionId> },
     Timer(Due),
     Job(A::Timer),

@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::queue::{Event, MAX_NODES, Queue};
 use crate::trace::{Recorder, RollingHash, What};
 use crate::{
-    Actor, ClockSetting, ConnectionEvent, ConnectionId, Context, Effect, Instant, Kind, LocalClock, NodeId, Randomness,
+    Actor, ClockSetting, ConnectionId, Context, Effect, Instant, Kind, LocalClock, NodeId, Randomness,
     Schedule, Setup, Touched,
 };
 
@@ -175,9 +175,13 @@ impl<A: Actor> World<A> {
         let Flight { from, to, cause, cargo } = self.flights.remove(slot as usize);
         match cargo {
             Cargo::Datagram(message) => {
-                if self.nodes[to.index()].actor.is_none() {
+                let state = &self.nodes[to.index()];
+                if state.actor.is_none() {
                     self.undeliverable(from, to, &message, cause);
                     return None;
+                }
+                if state.is_free(self.now) {
+                    return self.deliver(to, from, message, None, cause);
                 }
                 self.input(to, Input::Message { from, message, via: None }, cause)
             }
@@ -224,53 +228,89 @@ impl<A: Actor> World<A> {
         touched
     }
 
-    /// Hands one event to one actor and carries out what the actor asked for.
-    #[inline]
+    /// Lets a process that is free handle an event, unless it only looked like one.
     fn handle(&mut self, node: NodeId, input: Input<A>, cause: u64) -> Option<Touched> {
-        let (code, via) = match &input {
-            Input::Start => (1, None),
-            Input::Message { via, .. } => (2, *via),
-            Input::Timer(_) => (3, None),
-            Input::Job(_) => (4, None),
-            Input::Connection { .. } => (5, None),
-            Input::Synced { .. } => (6, None),
-            Input::Command(_) => (7, None),
-        };
-        // What only looks like an event is sorted out before it counts as one.
-        let input: Handler<A> = match input {
-            Input::Timer(due) => Handler::Timer(self.nodes[node.index()].timers.fire(due)?),
-            Input::Job(timer) => Handler::Timer(timer),
-            Input::Message { from, message, via } => {
-                if let Some(id) = via
-                    && !self.consume(node, id, &message)
-                {
-                    self.undeliverable(from, node, &message, cause);
-                    return None;
-                }
-                Handler::Message(from, message)
+        match input {
+            Input::Message { from, message, via } => self.deliver(node, from, message, via, cause),
+            Input::Timer(due) => {
+                let timer = self.nodes[node.index()].timers.fire(due)?;
+                self.begin(node, 3, 0);
+                self.record_caused(cause, || What::Timer { node, timer: format!("{timer:?}") });
+                self.call(node, None, |actor, ctx| actor.on_timer(timer, ctx))
             }
-            Input::Start => Handler::Start,
+            Input::Job(timer) => {
+                self.begin(node, 4, 0);
+                self.record_caused(cause, || What::Timer { node, timer: format!("{timer:?}") });
+                self.call(node, None, |actor, ctx| actor.on_timer(timer, ctx))
+            }
             Input::Connection { peer, event } => {
                 if !self.process_sees(node, event) {
                     return None;
                 }
-                Handler::Connection(peer, event)
+                self.begin(node, 5, peer.0);
+                self.record_caused(cause, || What::Connection { node, peer, event });
+                self.call(node, None, |actor, ctx| actor.on_connection(peer, event, ctx))
             }
-            Input::Synced { token, ok } => Handler::Synced(token, ok),
-            Input::Command(command) => Handler::Command(command),
-        };
+            Input::Synced { token, ok } => {
+                self.begin(node, 6, u16::from(ok));
+                self.record_caused(cause, || What::Synced { node, ok });
+                self.call(node, None, |actor, ctx| match ok {
+                    true => actor.on_synced(token, ctx),
+                    false => actor.on_disk_error(token, ctx),
+                })
+            }
+            Input::Command(id) => {
+                let command = self.setup.commands[id.0 as usize].clone();
+                self.begin(node, 7, id.0 as u16);
+                self.record_caused(cause, || What::Command { node, command: format!("{command:?}") });
+                self.call(node, None, |actor, ctx| actor.on_command(command, ctx))
+            }
+        }
+    }
+
+    /// Hands a message to a process that is free.
+    #[inline]
+    fn deliver(
+        &mut self,
+        node: NodeId,
+        from: NodeId,
+        message: A::Message,
+        via: Option<ConnectionId>,
+        cause: u64,
+    ) -> Option<Touched> {
+        if let Some(id) = via
+            && !self.consume(node, id, &message)
+        {
+            self.undeliverable(from, node, &message, cause);
+            return None;
+        }
+        self.begin(node, 2, from.0);
+        self.hash.add_text(message.kind());
+        self.record_caused(cause, || {
+            let (kind, message) = (message.kind(), format!("{message:?}"));
+            What::Delivered { from, to: node, kind, message }
+        });
+        self.call(node, via, |actor, ctx| actor.on_message(from, message, ctx))
+    }
+
+    /// Counts an event at a node and adds it to the rolling hash: what it is, and what tells it from its like.
+    #[inline]
+    fn begin(&mut self, node: NodeId, what: u64, detail: u16) {
         self.events += 1;
         self.handling = Some(node);
         self.hash.add(self.now);
-        self.hash.add(code << 32 | u64::from(node.0) << 16 | input.detail());
-        if let Handler::Message(_, message) = &input {
-            self.hash.add_text(message.kind());
-        }
-        if self.recorder.is_some() {
-            self.record_handling(node, &input, cause);
-        }
-        let _span = self.enter_span(node);
+        self.hash.add(what << 32 | u64::from(node.0) << 16 | u64::from(detail));
+    }
 
+    /// Runs one handler of one actor and carries out what it asked for.
+    #[inline]
+    fn call(
+        &mut self,
+        node: NodeId,
+        via: Option<ConnectionId>,
+        handler: impl FnOnce(&mut A, &mut Context<A>),
+    ) -> Option<Touched> {
+        let _span = self.enter_span(node);
         let state = &mut self.nodes[node.index()];
         let actor = state.actor.as_mut().expect("only a process that is up handles events");
         let mut ctx = Context {
@@ -284,18 +324,7 @@ impl<A: Actor> World<A> {
             counters: &mut state.counters,
             randomness: &mut self.randomness,
         };
-        match input {
-            Handler::Message(from, message) => actor.on_message(from, message, &mut ctx),
-            Handler::Timer(timer) => actor.on_timer(timer, &mut ctx),
-            Handler::Connection(peer, event) => actor.on_connection(peer, event, &mut ctx),
-            Handler::Synced(token, true) => actor.on_synced(token, &mut ctx),
-            Handler::Synced(token, false) => actor.on_disk_error(token, &mut ctx),
-            Handler::Command(id) => actor.on_command(self.setup.commands[id.0 as usize].clone(), &mut ctx),
-            Handler::Start => {
-                let disk: Vec<_> = state.disk.durable().cloned().collect();
-                actor.on_start(&disk, &mut ctx);
-            }
-        }
+        handler(actor, &mut ctx);
         self.carry_out(node);
         if self.recorder.is_some() {
             self.record_role(node);
@@ -312,7 +341,10 @@ impl<A: Actor> World<A> {
         state.actor = Some((self.setup.factory)(node));
         state.host_down = false;
         self.reset_stalled_peers(node);
-        self.handle(node, Input::Start, 0)
+        let disk: Vec<_> = self.nodes[node.index()].disk.durable().cloned().collect();
+        self.begin(node, 1, 0);
+        self.record_caused(0, || What::Started { node });
+        self.call(node, None, |actor, ctx| actor.on_start(&disk, ctx))
     }
 
     /// Moves time forward to a moment before the next event; no effect if it lies in the past.
@@ -337,41 +369,5 @@ impl<A: Actor> World<A> {
         let entered = span.entered();
         tracing::trace!("handled");
         Some(entered)
-    }
-}
-
-/// An event as an actor's handlers know it.
-enum Handler<A: Actor> {
-    Start,
-    Message(NodeId, A::Message),
-    Timer(A::Timer),
-    Connection(NodeId, ConnectionEvent),
-    Synced(crate::SyncToken, bool),
-    Command(crate::CommandId),
-}
-
-impl<A: Actor> Handler<A> {
-    /// What tells it from others of its kind, for the rolling hash.
-    #[inline]
-    fn detail(&self) -> u64 {
-        match self {
-            Handler::Message(from, _) | Handler::Connection(from, _) => u64::from(from.0),
-            Handler::Synced(_, ok) => u64::from(*ok),
-            Handler::Command(id) => u64::from(id.0),
-            Handler::Start | Handler::Timer(_) => 0,
-        }
-    }
-
-    fn what(&self, node: NodeId, setup: &Setup<A>) -> What {
-        match self {
-            Handler::Start => What::Started { node },
-            Handler::Message(from, message) => {
-                What::Delivered { from: *from, to: node, kind: message.kind(), message: format!("{message:?}") }
-            }
-            Handler::Timer(timer) => What::Timer { node, timer: format!("{timer:?}") },
-            Handler::Connection(peer, event) => What::Connection { node, peer: *peer, event: *event },
-            Handler::Synced(_, ok) => What::Synced { node, ok: *ok },
-            Handler::Command(id) => What::Command { node, command: format!("{:?}", setup.commands[id.0 as usize]) },
-        }
     }
 }

@@ -165,20 +165,19 @@ impl<A: Actor> World<A> {
         self.recorder.as_ref().map(|recorder| &recorder.deviations)
     }
 
+    /// Records something that the present event brought about.
+    #[inline]
     pub(super) fn record_what(&mut self, what: What) {
-        self.record_caused(what, self.events);
+        self.record_caused(self.events, || what);
     }
 
-    pub(super) fn record_caused(&mut self, what: What, cause: u64) {
+    /// Records something that an earlier event caused.
+    #[inline]
+    pub(super) fn record_caused(&mut self, cause: u64, what: impl FnOnce() -> What) {
         let (event, at) = (self.events, self.now());
         if let Some(recorder) = &mut self.recorder {
-            recorder.trace.entries.push(Entry { event, at, cause, what });
+            recorder.trace.entries.push(Entry { event, at, cause, what: what() });
         }
-    }
-
-    pub(super) fn record_handling(&mut self, node: NodeId, input: &super::Handler<A>, cause: u64) {
-        let what = input.what(node, &self.setup);
-        self.record_caused(what, cause);
     }
 
     pub(super) fn record_role(&mut self, node: NodeId) {
@@ -204,6 +203,7 @@ impl<A: Actor> World<A> {
     #[cold]
     pub(super) fn undeliverable(&mut self, from: NodeId, to: NodeId, message: &A::Message, cause: u64) {
         self.hash.add(10 << 32 | u64::from(to.0) << 16 | u64::from(from.0));
-        self.record_caused(What::Undeliverable { from, to, kind: message.kind() }, cause);
+        let kind = message.kind();
+        self.record_caused(cause, || What::Undeliverable { from, to, kind });
     }
 }
