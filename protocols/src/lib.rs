@@ -1,4 +1,5 @@
 //! The protocols.
 
 pub mod artemis_shared_store;
+pub mod lease;
 pub mod transitions;
