@@ -19,8 +19,8 @@ use crate::plan::Plan;
 use crate::queue::{Event, MAX_NODES, Queue};
 use crate::trace::{Recorder, RollingHash, What};
 use crate::{
-    Actor, ClockSetting, ConnectionId, Context, Effect, Instant, Kind, LocalClock, NodeId, Randomness,
-    Schedule, Setup, Touched,
+    Actor, ClockSetting, ConnectionId, Context, Effect, Instant, Kind, LocalClock, NodeId, Randomness, Schedule, Setup,
+    Touched,
 };
 
 /// A cluster in the middle of a run.
