@@ -114,7 +114,7 @@ pub enum Fault {
         trouble: DiskTrouble,
     },
     /// Every node of a machine vanishes: like a crash, but nobody is told, so that peers keep half-open connections.
-    /// Ends with a restart of all nodes that this fault took down.
+    /// Ends with the machine's start, and with it that of every node of it that is down.
     HostFailure {
         /// The machine, as numbered in the set-up of the world.
         host: HostId,

@@ -99,6 +99,7 @@ impl<A: Actor> Node<A> {
         self.pauses = 0;
         self.busy_until = 0;
         self.inbox.clear();
+        self.wake_scheduled = false; // One may still come: a node that is not free ignores it.
         self.timers.clear();
         self.jobs.clear();
         self.listening = true;

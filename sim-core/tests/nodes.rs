@@ -297,6 +297,31 @@ fn a_halt_keeps_everything_that_was_written() {
 }
 
 #[test]
+fn a_halt_comes_after_everything_else_that_the_handler_asked_for_and_leaves_nothing_behind() {
+    let world = Story::new()
+        .act(0, B, |_, ctx| {
+            ctx.halt();
+            ctx.set_timer(Timer::One, Duration::from_millis(50));
+            ctx.run_job(Duration::from_millis(50), Timer::Two);
+            ctx.send(A, Message::Note(1));
+        })
+        .fault(10, Fault::Restart { node: B }, None)
+        .expect(B, &["0.01s started with []"]);
+    assert_eq!(world.actor(A).unwrap().entries, ["0.005s note 1"]);
+}
+
+#[test]
+fn a_new_process_does_not_wait_for_what_kept_the_old_one_busy() {
+    Story::new()
+        .act(0, B, |_, ctx| ctx.busy(Duration::from_secs(60)))
+        .act(1, A, two_notes)
+        .fault(10, crash(B), Some(10))
+        .act(30, B, |_, ctx| ctx.busy(Duration::from_millis(20)))
+        .act(31, A, two_notes)
+        .expect(B, &["0.02s started with []", "0.05s note 1", "0.05s note 2"]);
+}
+
+#[test]
 fn a_crash_takes_syncs_with_it_and_the_next_process_gets_only_its_own() {
     let sync: Act = |_, ctx| {
         ctx.write(Record(1, None));

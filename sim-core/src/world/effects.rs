@@ -16,10 +16,15 @@ impl<A: Actor> World<A> {
     pub(super) fn carry_out(&mut self, node: NodeId) {
         let mut effects = std::mem::take(&mut self.effects);
         self.hash.add(effects.len() as u64);
+        let mut halt = false;
         for effect in effects.drain(..) {
+            halt |= matches!(effect, Effect::Halt);
             self.effect(node, effect);
         }
         self.effects = effects;
+        if halt {
+            self.stop(node, Stop::Halt);
+        }
         let state = &mut self.nodes[node.index()];
         if state.slow_by > 0 && state.actor.is_some() {
             state.busy_until = state.busy_until.max(self.now) + state.slow_by;
@@ -58,7 +63,7 @@ impl<A: Actor> World<A> {
             }
             Effect::Mark(name) => self.mark(node, name),
             Effect::Record(operation) => self.note(node, operation),
-            Effect::Halt => self.stop(node, Stop::Halt),
+            Effect::Halt => {} // After everything else that the handler asked for.
         }
     }
 
@@ -166,12 +171,11 @@ impl<A: Actor> World<A> {
 
     /// A process ends.
     pub(super) fn stop(&mut self, node: NodeId, how: Stop) {
-        let (baseline, seed_draw) = (self.schedule.baseline, Site::Disk(node));
+        let baseline = self.schedule.baseline;
         let state = &mut self.nodes[node.index()];
         if state.actor.is_none() {
             return;
         }
-        let waiting = std::mem::take(&mut state.inbox);
         state.clear_process();
         match how {
             Stop::Halt => state.disk.flush(),
@@ -182,7 +186,7 @@ impl<A: Actor> World<A> {
                 let (kept, tear) = match baseline {
                     Baseline::Calm => (0, false),
                     Baseline::Seeded => {
-                        let draw = self.randomness.draw(seed_draw, number);
+                        let draw = self.randomness.draw(Site::Disk(node), number);
                         (scaled(draw[1], unsynced as u64) as usize, draw[2] & 1 == 1)
                     }
                 };
@@ -192,7 +196,6 @@ impl<A: Actor> World<A> {
         state.host_down = how == Stop::HostFailure;
         self.hash.add(0xdead << 16 | u64::from(node.0));
         self.record_what(What::Stopped { node, halted: how == Stop::Halt });
-        drop(waiting);
         self.sever(node, how);
     }
 }
