@@ -2,14 +2,78 @@
 //!
 //! A protocol is generic over its messages, timers and records; files, the runner and the reports are not. This is
 //! the one place where the types are erased.
+//!
+//! A crate of your own registers its protocol beside the bundled ones, or instead of them:
+//!
+//! ```
+//! use scenarios::registry::Registry;
+//! # use sim_core::*;
+//! # use std::{sync::Arc, time::Duration};
+//! # #[derive(Clone)]
+//! # struct Quiet;
+//! # impl Actor for Quiet {
+//! #     type Message = ();
+//! #     type Timer = ();
+//! #     type Record = ();
+//! #     type Command = ();
+//! #     fn on_start(&mut self, _: &[()], ctx: &mut Context<Self>) { ctx.mark("started") }
+//! #     fn on_message(&mut self, _: NodeId, _: (), _: &mut Context<Self>) {}
+//! #     fn on_timer(&mut self, _: (), _: &mut Context<Self>) {}
+//! # }
+//! # #[derive(Clone, Default, serde::Deserialize, schemars::JsonSchema)]
+//! # struct Settings {}
+//! struct MyProtocol;
+//!
+//! impl Protocol for MyProtocol {
+//!     const NAME: &'static str = "my-protocol";
+//!     const ROLES: &'static [Named] = &[Named { name: "server", about: "Serves." }];
+//!     const MARKS: &'static [Named] = &[Named { name: "started", about: "A server has started." }];
+//!     // ... and so on
+//! #     type Actor = Quiet;
+//! #     type Config = Settings;
+//! #     const ABOUT: &'static str = "Does nothing.";
+//! #     const DEFECTS: &'static [Defect] = &[];
+//! #     const INVARIANTS: &'static [Property] = &[];
+//! #     const COMMANDS: &'static [Named] = &[];
+//! #     fn command(_: &str) -> Option<()> { None }
+//! #     fn validate(_: &Cluster<Settings>) -> Result<(), String> { Ok(()) }
+//! #     fn factory(_: &Cluster<Settings>) -> Factory<Quiet> { Arc::new(|_| Quiet) }
+//! #     fn invariant(_: &str, _: &Cluster<Settings>, _: Option<Duration>) -> Option<Box<dyn Invariant<Quiet>>> { None }
+//! }
+//!
+//! let mut registry = Registry::bundled();
+//! registry.register::<MyProtocol>();
+//!
+//! let text = r#"
+//!     schema = 1
+//!     about = "A server starts."
+//!     protocol = "my-protocol"
+//!     duration = "1s"
+//!     seeds = 10
+//!     cluster.nodes = { alpha = "server" }
+//!     invariant = [{ sometimes = "started" }]
+//! "#;
+//! let scenario = scenarios::format::parse("start", "start.toml".as_ref(), text.into(), &registry)?;
+//! let compiled = registry.compile(&Arc::new(scenario))?;
+//! let outcome = compiled.run(&compiled.schedule(7));
+//! assert_eq!(outcome.reached, ["started"]);
+//! # Ok::<(), scenarios::format::FileError>(())
+//! ```
 
-use std::collections::BTreeMap;
+mod compiled;
+mod config;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
+use schemars::generate::SchemaSettings;
 use sim_core::trace::Trace;
-use sim_core::{Defect, Named, Outcome, Property, Schedule};
+use sim_core::{Actor, Cluster, Defect, Deviations, Kind, Member, Named, Outcome, Property, Protocol, Schedule};
+use toml::Spanned;
+use toml::de::DeValue;
 
-use crate::format::{FileError, Scenario};
+use crate::format::{FileError, Scenario, Span, nearest};
 
 /// The protocols that scenario files can name.
 #[derive(Clone, Default)]
@@ -23,14 +87,47 @@ impl Registry {
         Registry::default()
     }
 
+    /// The protocols that come with Fencepost.
+    pub fn bundled() -> Self {
+        let mut registry = Registry::new();
+        registry.register::<protocols::artemis_shared_store::ArtemisSharedStore>();
+        registry
+    }
+
+    /// Adds a protocol, or replaces the one of the same name.
+    pub fn register<P: Protocol>(&mut self) -> &mut Self {
+        self.protocols.insert(P::NAME, Arc::new(Erased::<P>(PhantomData)));
+        self
+    }
+
     /// The protocol called `name`.
     pub fn get(&self, name: &str) -> Option<&dyn AnyProtocol> {
         self.protocols.get(name).map(|protocol| &**protocol)
     }
 
+    /// The name of the protocol that `name` is most likely meant to be.
+    pub fn nearest(&self, name: &str) -> Option<&'static str> {
+        nearest(name, self.protocols.keys().copied())
+    }
+
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &dyn AnyProtocol> {
         self.protocols.values().map(|protocol| &**protocol)
+    }
+
+    /// Makes a scenario ready to run.
+    ///
+    /// # Errors
+    /// What the protocol finds wrong with the scenario; nothing if it was read with this registry.
+    pub fn compile(&self, scenario: &Arc<Scenario>) -> Result<Box<dyn Compiled>, FileError> {
+        match self.get(&scenario.protocol) {
+            Some(protocol) => protocol.compile(scenario),
+            None => Err(scenario.refuse(vec![Complaint {
+                span: None,
+                message: format!("there is no protocol `{}`", scenario.protocol),
+                help: "register it before the scenario is compiled".to_owned(),
+            }])),
+        }
     }
 }
 
@@ -55,11 +152,30 @@ pub trait AnyProtocol: Send + Sync {
     /// JSON schema (draft 7) of its settings.
     fn config_schema(&self) -> serde_json::Value;
 
+    /// What is wrong with a cluster and its settings. Without members, only the settings are looked at.
+    fn check(
+        &self,
+        members: &[Member],
+        config: Option<Spanned<DeValue<'_>>>,
+        defects: &BTreeSet<String>,
+    ) -> Vec<Complaint>;
+
     /// Makes a scenario ready to run.
     ///
     /// # Errors
     /// Settings that do not fit the protocol, or a cluster that makes no sense to it.
     fn compile(&self, scenario: &Arc<Scenario>) -> Result<Box<dyn Compiled>, FileError>;
+}
+
+/// What a protocol finds wrong with a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// Where, if it is not the cluster as a whole.
+    pub span: Option<Span>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub help: String,
 }
 
 /// A scenario that is ready to run. One value serves any number of threads.
@@ -78,4 +194,73 @@ pub trait Compiled: Send + Sync {
 
     /// The same with everything that happened written down. The outcome is the same as that of [`Compiled::run`].
     fn record(&self, schedule: &Schedule) -> (Outcome, Trace);
+
+    /// The same with how the run differed from a calm one: with these deviations on a calm baseline, it is the same
+    /// run again.
+    fn observe(&self, schedule: &Schedule) -> (Outcome, Deviations);
+}
+
+struct Erased<P>(PhantomData<fn() -> P>);
+
+impl<P: Protocol> AnyProtocol for Erased<P> {
+    fn name(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn about(&self) -> &'static str {
+        P::ABOUT
+    }
+
+    fn roles(&self) -> &'static [Named] {
+        P::ROLES
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        P::DEFECTS
+    }
+
+    fn marks(&self) -> &'static [Named] {
+        P::MARKS
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        P::INVARIANTS
+    }
+
+    fn commands(&self) -> &'static [Named] {
+        P::COMMANDS
+    }
+
+    fn message_kinds(&self) -> &'static [&'static str] {
+        <P::Actor as Actor>::Message::KINDS
+    }
+
+    fn config_schema(&self) -> serde_json::Value {
+        let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+        settings.into_generator().into_root_schema_for::<P::Config>().to_value()
+    }
+
+    fn check(
+        &self,
+        members: &[Member],
+        config: Option<Spanned<DeValue<'_>>>,
+        defects: &BTreeSet<String>,
+    ) -> Vec<Complaint> {
+        let config = match config {
+            Some(written) => config::read::<P::Config>(written, &self.config_schema()),
+            None => Ok(P::Config::default()),
+        };
+        match config {
+            Ok(_) if members.is_empty() => Vec::new(),
+            Ok(config) => {
+                let cluster = Cluster { members: members.to_vec(), config, defects: defects.clone() };
+                compiled::objections::<P>(&cluster)
+            }
+            Err(complaints) => complaints,
+        }
+    }
+
+    fn compile(&self, scenario: &Arc<Scenario>) -> Result<Box<dyn Compiled>, FileError> {
+        compiled::Ready::<P>::new(scenario).map(|ready| Box::new(ready) as Box<dyn Compiled>)
+    }
 }

@@ -13,7 +13,10 @@ use sim_core::{
     Class, ClockSetting, CommandId, DiskConfig, DiskTrouble, HostId, Instant, Limits, Member, NetworkConfig, NodeId,
     PlannedFault,
 };
-use toml::de::DeValue;
+
+use super::FileError;
+use super::reader::Reader;
+use crate::registry::Complaint;
 
 /// The role of the members that `clients = n` adds.
 pub const CLIENT_ROLE: &str = "client";
@@ -92,6 +95,16 @@ impl Scenario {
         &self.commands[command.0 as usize]
     }
 
+    /// An error about this file, for what only its protocol can find wrong with it.
+    pub(crate) fn refuse(&self, complaints: Vec<Complaint>) -> FileError {
+        let mut reader = Reader::new(self.path.display().to_string(), self.source.clone());
+        for complaint in complaints {
+            let span = complaint.span.unwrap_or_else(|| self.cluster_span.clone());
+            reader.problem(span, complaint.message, "here", complaint.help);
+        }
+        reader.into_error()
+    }
+
     /// Whether a violation is what the file expects: a canary, which shows that the checker can fail.
     pub fn is_canary(&self) -> bool {
         matches!(self.expect, Expect::Violates(_))
@@ -125,11 +138,11 @@ impl Seeds {
     }
 }
 
-/// The protocol's settings as written, with the place of each part.
-#[derive(Clone, Debug)]
+/// The protocol's settings as written.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The table.
-    pub value: DeValue<'static>,
+    pub value: toml::Table,
     /// Where it stands.
     pub span: Span,
 }
@@ -197,7 +210,8 @@ pub struct RandomKind {
     pub at_most: Option<u32>,
     /// How many there may be in the whole run.
     pub total: Option<u32>,
-    /// Whom it can strike.
+    /// Whom it can strike; for [`RandomFault::HostFailure`], the nodes of all machines that it can strike. Empty for
+    /// [`RandomFault::Drop`] and [`RandomFault::Delay`], which strike messages.
     pub nodes: Vec<NodeId>,
     /// What breaks.
     pub fault: RandomFault,

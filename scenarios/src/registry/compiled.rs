@@ -1,0 +1,121 @@
+//! A scenario with its protocol's types put back in: what makes worlds of it and runs them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use sim_core::library::Sometimes;
+use sim_core::trace::Trace;
+use sim_core::{Class, Cluster, Deviations, Invariant, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World};
+
+use super::{Compiled, Complaint};
+use crate::format::{FileError, InvariantSpec, Scenario};
+use crate::nemesis;
+
+pub(super) struct Ready<P: Protocol> {
+    scenario: Arc<Scenario>,
+    names: Vec<String>,
+    cluster: Cluster<P::Config>,
+    setup: Arc<Setup<P::Actor>>,
+}
+
+/// What a protocol has against a cluster.
+pub(super) fn objections<P: Protocol>(cluster: &Cluster<P::Config>) -> Vec<Complaint> {
+    let objection = |message: String| Complaint {
+        span: None,
+        message: format!("`{}` cannot run on this cluster: {message}", P::NAME),
+        help: "change the nodes, their roles or the settings".to_owned(),
+    };
+    P::validate(cluster).err().map(objection).into_iter().collect()
+}
+
+impl<P: Protocol> Ready<P> {
+    pub(super) fn new(scenario: &Arc<Scenario>) -> Result<Self, FileError> {
+        let config = match &scenario.config {
+            Some(config) => P::Config::deserialize(config.value.clone()).map_err(|error| {
+                scenario.refuse(vec![Complaint {
+                    span: Some(config.span.clone()),
+                    message: format!("these are no settings of `{}`: {}", P::NAME, error.message()),
+                    help: "change what it complains of".to_owned(),
+                }])
+            })?,
+            None => P::Config::default(),
+        };
+        let cluster = Cluster { members: scenario.members.clone(), config, defects: scenario.defects.clone() };
+        let mut complaints = objections::<P>(&cluster);
+        let unmade = scenario.invariants.iter().filter(|spec| invariant::<P>(spec, &cluster).is_none());
+        complaints.extend(unmade.map(|spec| bug::<P>(format!("has no property `{}`", spec.name))));
+        let commands: Vec<_> = scenario.commands.iter().map(|text| (text, P::command(text))).collect();
+        let unknown = commands.iter().filter(|(_, command)| command.is_none());
+        complaints.extend(unknown.map(|(text, _)| bug::<P>(format!("does not know its own command `{text}`"))));
+        if !complaints.is_empty() {
+            return Err(scenario.refuse(complaints));
+        }
+        let node = |member: &sim_core::Member| NodeSetup { name: member.name.clone(), host: member.host };
+        let setup = Setup {
+            nodes: scenario.members.iter().map(node).collect(),
+            network: scenario.network.clone(),
+            disk: scenario.disk.clone(),
+            factory: P::factory(&cluster),
+            commands: commands.into_iter().filter_map(|(_, command)| command).collect(),
+        };
+        let names = scenario.members.iter().map(|member| member.name.clone()).collect();
+        Ok(Ready { scenario: scenario.clone(), names, cluster, setup: Arc::new(setup) })
+    }
+
+    fn start(&self, schedule: &Schedule) -> Run<P::Actor> {
+        let world = World::new(&self.setup, &Arc::new(schedule.clone()));
+        let invariants = self.scenario.invariants.iter().filter_map(|spec| invariant::<P>(spec, &self.cluster));
+        Run::new(world, invariants.collect(), self.scenario.limits)
+    }
+}
+
+fn bug<P: Protocol>(what: String) -> Complaint {
+    Complaint {
+        span: None,
+        message: format!("`{}` {what}", P::NAME),
+        help: "this is a mistake in the protocol, which lists a name that it does not answer to".to_owned(),
+    }
+}
+
+fn invariant<P: Protocol>(spec: &InvariantSpec, cluster: &Cluster<P::Config>) -> Option<Box<dyn Invariant<P::Actor>>> {
+    let within: Option<Duration> = spec.within;
+    let own = P::INVARIANTS.iter().any(|property| property.name == spec.name);
+    if own {
+        return P::invariant(&spec.name, cluster, within);
+    }
+    let mark = P::MARKS.iter().find(|mark| mark.name == spec.name && spec.class == Class::Coverage)?;
+    Some(Box::new(Sometimes::marked(mark.name)))
+}
+
+impl<P: Protocol> Compiled for Ready<P> {
+    fn scenario(&self) -> &Arc<Scenario> {
+        &self.scenario
+    }
+
+    fn node_names(&self) -> &[String] {
+        &self.names
+    }
+
+    fn schedule(&self, seed: u64) -> Schedule {
+        nemesis::schedule(&self.scenario, seed)
+    }
+
+    fn run(&self, schedule: &Schedule) -> Outcome {
+        self.start(schedule).to_end()
+    }
+
+    fn record(&self, schedule: &Schedule) -> (Outcome, Trace) {
+        let mut run = self.start(schedule);
+        run.world.record();
+        let outcome = run.to_end();
+        (outcome, run.world.trace().cloned().unwrap_or_default())
+    }
+
+    fn observe(&self, schedule: &Schedule) -> (Outcome, Deviations) {
+        let mut run = self.start(schedule);
+        run.world.record();
+        let outcome = run.to_end();
+        (outcome, run.world.observed_deviations().cloned().unwrap_or_default())
+    }
+}
