@@ -1,5 +1,6 @@
 //! The protocols.
 
+pub mod artemis;
 pub mod artemis_shared_store;
 pub mod lease;
 pub mod transitions;

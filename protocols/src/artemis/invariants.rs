@@ -207,7 +207,8 @@ impl State for AtMostOneLive {
             return None;
         }
         let names: Vec<&str> = shared.members(pair).iter().map(|&n| world.setup().name(n)).collect();
-        let lasting = if allowed.is_zero() { String::new() } else { format!(", since {since}, longer than {allowed:?}") };
+        let lasting =
+            if allowed.is_zero() { String::new() } else { format!(", since {since}, longer than {allowed:?}") };
         Some(format!("{} are both LIVE for node-id {}{lasting}", names.join(" and "), pair.0 + 1))
     }
 
@@ -429,9 +430,8 @@ impl State for NoLeak {
         broker(world, node).filter(|b| b.phase() == Phase::Stopped && !b.is_restarting())?;
         let (timers, connections) = (world.timers(node), world.connections(node));
         let name = world.setup().name(node);
-        (!timers.is_empty() || !connections.is_empty()).then(|| {
-            format!("{name} is stopped but has timers {timers:?} and connections {connections:?}")
-        })
+        (!timers.is_empty() || !connections.is_empty())
+            .then(|| format!("{name} is stopped but has timers {timers:?} and connections {connections:?}"))
     }
 }
 

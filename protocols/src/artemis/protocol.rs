@@ -182,11 +182,7 @@ impl Protocol for Artemis {
         })
     }
 
-    fn invariant(
-        name: &str,
-        cluster: &Cluster<Config>,
-        within: Option<Duration>,
-    ) -> Option<Box<dyn Invariant<Node>>> {
+    fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {
         invariants::build(name, cluster, within)
     }
 }

@@ -107,8 +107,7 @@ impl Broker {
                 ctx.send(member, Message::QuorumVote { pair: self.pair, question, round });
             }
         }
-        let wait =
-            if question == Question::StayLive { config.stay_live_vote_wait } else { config.quorum_vote_wait };
+        let wait = if question == Question::StayLive { config.stay_live_vote_wait } else { config.quorum_vote_wait };
         ctx.set_timer(Timer::VoteEnds, wait);
     }
 
