@@ -180,6 +180,10 @@ impl Links {
         if config.bandwidth.is_none() && self.links[index].degradations == 0 {
             return now;
         }
+        self.queue_on_wire(index, bytes, now, config)
+    }
+
+    fn queue_on_wire(&mut self, index: usize, bytes: u32, now: u64, config: &NetworkConfig) -> u64 {
         let degraded = self.degradations.iter().filter(|d| d.link == index).filter_map(|d| d.how.bandwidth);
         let Some(bandwidth) = degraded.chain(config.bandwidth).min() else { return now };
         let free_at = self.free_at.entry(index).or_default();

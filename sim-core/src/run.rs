@@ -172,8 +172,7 @@ impl<A: Actor> Run<A> {
     }
 
     fn check(&mut self, touched: Touched) -> Progress {
-        for index in 0..self.monitors.len() {
-            let monitor = &mut self.monitors[index];
+        for monitor in &mut self.monitors {
             match monitor.invariant.check(&self.world, touched) {
                 Check::Holds => monitor.ask = Instant::MAX,
                 Check::AskAgain(at) => {

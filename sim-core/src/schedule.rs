@@ -159,8 +159,10 @@ impl Randomness {
         let buffer = &mut self.buffers[place];
         buffer.stream = stream;
         buffer.block = block;
-        for word in &mut buffer.words {
-            *word = generator.next_u32();
+        let mut bytes = [0; BLOCK_WORDS * 4];
+        generator.fill_bytes(&mut bytes);
+        for (word, bytes) in buffer.words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
         }
         buffer
     }
