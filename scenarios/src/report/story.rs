@@ -16,7 +16,7 @@ use sim_core::{FaultPlan, Instant, Member, NodeId, Outcome, Schedule};
 use crate::format::Scenario;
 
 pub use bands::Band;
-pub use chain::{Chain, Fold, Link};
+pub use chain::{Chain, Fold, Folded, Link};
 pub use lanes::{Lane, Span, State};
 pub use rows::{Row, Subject};
 
@@ -64,7 +64,10 @@ impl<'a> Story<'a> {
     pub fn new(recording: Recording<'a>) -> Self {
         let sent = pair_messages(&recording.trace.entries);
         let chain = chain::chain(&recording);
-        let sent_in_chain = chain.links.iter().filter_map(|link| sent[link.entry]).collect();
+        let sent_in_chain = (0..sent.len())
+            .filter(|&index| chain.events.contains(&recording.trace.entries[index].event))
+            .filter_map(|index| sent[index])
+            .collect();
         Story {
             lanes: lanes::lanes(&recording),
             bands: bands::bands(&recording),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sim_core::history::{Call, Step};
 use sim_core::trace::{Fate, What};
-use sim_core::{CloseReason, ConnectionEvent, Instant};
+use sim_core::{CloseReason, ConnectionEvent, Instant, NodeId};
 
-use super::story::{Band, Fold, Row, Story, Subject, visible};
+use super::story::{Band, Fold, Folded, Row, State, Story, Subject, visible};
 
 /// A row in words, without its time.
 pub fn row(story: &Story<'_>, row: &Row<'_>) -> String {
@@ -16,7 +16,7 @@ pub fn row(story: &Story<'_>, row: &Row<'_>) -> String {
         Subject::Marks(index, count, first) => {
             format!("{}, {count} times since {first}", entry(story, index))
         }
-        Subject::Fold(fold) => rounds(story, fold),
+        Subject::Fold(part) => fold(story, part),
         Subject::Violation => violation(story),
     }
 }
@@ -53,7 +53,10 @@ pub fn entry(story: &Story<'_>, index: usize) -> String {
         What::Synced { node, ok: false } => format!("{}: sync failed", name(node)),
         What::Command { node, command } => format!("{} is asked: {}", name(node), visible(command)),
         What::Mark { node, name: mark } => format!("{}: mark {}", name(node), visible(mark)),
-        What::Role { node, from: "", to } => format!("{} is {}", name(node), visible(to)),
+        // A process that has just started has not changed its role, whatever the one before it was.
+        What::Role { node, from, to } if from.is_empty() || had_no_role(story, *node, entry.event) => {
+            format!("{} is {}", name(node), visible(to))
+        }
         What::Role { node, from, to } => format!("{}: {} → {}", name(node), visible(from), visible(to)),
         What::Stopped { node, halted: true } => format!("{} stops by itself", name(node)),
         What::Stopped { node, halted: false } => format!("{} dies", name(node)),
@@ -65,6 +68,11 @@ pub fn entry(story: &Story<'_>, index: usize) -> String {
     }
 }
 
+fn had_no_role(story: &Story<'_>, node: NodeId, event: u64) -> bool {
+    let lane = story.lanes.get(node.index());
+    lane.is_some_and(|lane| matches!(lane.state_before(event), State::Down | State::Up("")))
+}
+
 /// What the violation is.
 fn violation(story: &Story<'_>) -> String {
     story.recording.outcome.violation.as_ref().map_or_else(String::new, |violation| {
@@ -72,11 +80,19 @@ fn violation(story: &Story<'_>) -> String {
     })
 }
 
-/// Rounds that were left out of a chain.
-fn rounds(story: &Story<'_>, fold: &Fold) -> String {
-    let steps: Vec<String> = fold.round.iter().map(|&index| short(story, index)).collect();
-    let rounds = if fold.rounds == 1 { "one round".to_owned() } else { format!("{} rounds", fold.rounds) };
-    format!("before that {rounds} of the same since {} (event {}): {}", fold.from.0, fold.from.1, steps.join(", then "))
+/// What was left out of a chain.
+fn fold(story: &Story<'_>, fold: &Fold) -> String {
+    let (at, event) = fold.from;
+    match &fold.what {
+        Folded::Rounds { rounds, round } => {
+            let steps: Vec<String> = round.iter().map(|&index| short(story, index)).collect();
+            let rounds = if *rounds == 1 { "one round".to_owned() } else { format!("{rounds} rounds") };
+            format!("before that {rounds} of the same since {at} (event {event}): {}", steps.join(", then "))
+        }
+        Folded::Earlier(count) => {
+            format!("{count} earlier causes, back to event {event} at {at}, are left out here; --all marks them")
+        }
+    }
 }
 
 /// An entry of a round, without what differs from round to round.

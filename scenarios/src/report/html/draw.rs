@@ -7,7 +7,7 @@ use crate::report::story::{State, Story, visible};
 /// Width of a character of the pictures' fixed-width font, in pixels, rounded up.
 pub(super) const CHARACTER: f64 = 7.3;
 /// How many colours the style sheet has for roles.
-const COLORS: usize = 8;
+const COLORS: usize = 12;
 
 /// The style class of a state: a colour for each role, in the order of the roles' first appearance.
 pub(super) fn class(roles: &[&'static str], state: State) -> String {

@@ -17,10 +17,12 @@ const LINE: f64 = 17.0;
 const LEAST_ROW: f64 = 24.0;
 const TOP: f64 = 44.0;
 const LANE: f64 = 13.0;
-/// Characters on a line of words, and nodes up to which there is room for more of them.
-const WORDS: usize = 58;
-const MORE_WORDS: usize = 84;
-const FEW_NODES: usize = 4;
+/// Characters on a line of words: as many as the page has room for beside the lanes, within these.
+const WORDS: (f64, f64) = (50.0, 90.0);
+/// Width of a page on which nothing needs to be scrolled.
+const PAGE: f64 = 1310.0;
+/// Closest and furthest lanes.
+const PITCH: (f64, f64) = (88.0, 156.0);
 
 /// Where each row and lane is.
 struct Plan<'s> {
@@ -89,12 +91,12 @@ fn plan<'s>(story: &'s Story<'_>, names: &[String]) -> Plan<'s> {
     let rows = story.rows(false);
     let times = rows.iter().map(|row| text_width(&time_and_event(row))).fold(60.0, f64::max);
     let widest_name = names.iter().map(|name| text_width(name)).fold(0.0, f64::max);
-    let few = names.len() <= FEW_NODES;
-    let pitch = (if few { 140.0_f64 } else { 88.0 }).max(widest_name + 14.0);
-    let characters = if few { MORE_WORDS } else { WORDS };
+    let roles = story.lanes.iter().flat_map(|lane| &lane.spans).map(|span| text_width(&span.state.words()));
+    let pitch = (roles.fold(0.0, f64::max) + 20.0).clamp(PITCH.0, PITCH.1).max(widest_name + 14.0);
     let left = times + 30.0 + pitch / 2.0;
     let right = left + (names.len().max(1) as f64 - 0.5) * pitch + 30.0;
-    let settings = textwrap::Options::new(characters)
+    let characters = ((PAGE - right) / CHARACTER).floor().clamp(WORDS.0, WORDS.1);
+    let settings = textwrap::Options::new(characters as usize)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .word_separator(textwrap::WordSeparator::AsciiSpace)
         .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
@@ -114,7 +116,7 @@ fn plan<'s>(story: &'s Story<'_>, names: &[String]) -> Plan<'s> {
         y.push(at);
     }
     let bottom = at + words.last().map_or(1, Vec::len) as f64 * LINE + 14.0;
-    let width = right + characters as f64 * CHARACTER + 16.0;
+    let width = right + characters * CHARACTER + 16.0;
     Plan { rows, words, y, bottom, left, pitch, right, width }
 }
 
@@ -213,7 +215,7 @@ fn row(story: &Story<'_>, plan: &Plan<'_>, at: usize, id: &str) -> Markup {
                 (sign(story, plan, index, y, row.in_chain, id))
             }
             @if let Subject::Fold(fold) = row.subject {
-                @for &index in &fold.round {
+                @for &index in fold.round() {
                     @if let What::Delivered { from, to, .. } = &story.entries()[index].what {
                         (arrow(plan, (*from, y), (*to, y), "folded", id))
                     }

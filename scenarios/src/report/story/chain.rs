@@ -3,7 +3,8 @@
 //!
 //! A violation mostly concerns more nodes than the one that the last event touched ("alpha and beta are both
 //! LIVE"), so the chain behind the last change of role of every other node that its message names is told as well.
-//! A heartbeat that goes round a hundred times before anything happens is told once, with a count.
+//! A heartbeat that goes round a hundred times before anything happens is told once, with a count, and what lies far
+//! back is only counted: everything leads back to the start of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +18,10 @@ use super::{Recording, event_range};
 pub struct Chain {
     /// The events worth showing, oldest first.
     pub links: Vec<Link>,
-    /// The rounds that were left out between them, oldest first.
+    /// What was left out before and between them, oldest first.
     pub folds: Vec<Fold>,
+    /// All events of the chain, those that were left out included.
+    pub events: BTreeSet<u64>,
 }
 
 /// One event of the chain.
@@ -32,23 +35,37 @@ pub struct Link {
     pub cause: u64,
 }
 
-/// Rounds of the same events, of which only the last is shown.
+/// Events of the chain that were left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fold {
-    /// How many rounds were left out.
-    pub rounds: usize,
-    /// Indices of the entries of one round, oldest first.
-    pub round: Vec<usize>,
-    /// When the first of the rounds began, and the event.
+    /// What they are.
+    pub what: Folded,
+    /// When the first of them happened, and its number.
     pub from: (Instant, u64),
-    /// When the last of them ended, and the event.
+    /// When the last of them happened, and its number.
     pub to: (Instant, u64),
+}
+
+/// Why events were left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folded {
+    /// They are rounds of the same events, of which only the last is shown.
+    Rounds {
+        /// How many rounds.
+        rounds: usize,
+        /// Indices of the entries of one round, oldest first.
+        round: Vec<usize>,
+    },
+    /// They lie too far back: this many.
+    Earlier(usize),
 }
 
 /// More different events in one round are not recognised as a round.
 const LONGEST_ROUND: usize = 6;
 /// Fewer rounds than this are all shown.
 const FEWEST_ROUNDS: usize = 3;
+/// Events shown before each end of the chain.
+const MOST_LINKS: usize = 24;
 
 impl Chain {
     /// Whether an event is one of those shown.
@@ -60,23 +77,27 @@ impl Chain {
 pub(super) fn chain(recording: &Recording<'_>) -> Chain {
     let Some(violation) = &recording.outcome.violation else { return Chain::default() };
     let entries = &recording.trace.entries;
-    let mut shown = BTreeMap::new();
-    let mut folds = BTreeMap::new();
+    let (mut shown, mut folds, mut events) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for root in roots(violation, entries, recording.nodes) {
         let path = path(entries, root);
-        let mut at = 0;
-        while at < path.len() {
+        events.extend(path.iter().map(|link| link.event));
+        let (mut at, mut links) = (0, 0);
+        while at < path.len() && links < MOST_LINKS {
             let (period, rounds) = longest_repetition(entries, &path[at..]);
             shown.extend(path[at..at + period].iter().map(|link| (link.event, *link)));
+            links += period;
             if rounds > 1 {
-                let hidden = &path[at + period..at + period * rounds];
-                let fold = fold(entries, hidden, period);
+                let fold = Fold::rounds(entries, &path[at + period..at + period * rounds], period);
                 folds.insert(fold.to.1, fold);
             }
             at += period * rounds;
         }
+        if at < path.len() {
+            let fold = Fold::new(entries, &path[at..], Folded::Earlier(path.len() - at));
+            folds.insert(fold.to.1, fold);
+        }
     }
-    Chain { links: shown.into_values().collect(), folds: folds.into_values().collect() }
+    Chain { links: shown.into_values().collect(), folds: folds.into_values().collect(), events }
 }
 
 /// The events to go back from.
@@ -179,9 +200,23 @@ fn alike(a: &What, b: &What) -> bool {
     }
 }
 
-fn fold(entries: &[Entry], hidden: &[Link], period: usize) -> Fold {
-    let mut round: Vec<usize> = hidden[..period].iter().map(|link| link.entry).collect();
-    round.reverse();
-    let moment = |link: &Link| (entries[link.entry].at, link.event);
-    Fold { rounds: hidden.len() / period, round, from: moment(&hidden[hidden.len() - 1]), to: moment(&hidden[0]) }
+impl Fold {
+    /// Leaves out a part of a path, newest first.
+    fn new(entries: &[Entry], hidden: &[Link], what: Folded) -> Self {
+        let moment = |link: &Link| (entries[link.entry].at, link.event);
+        Fold { what, from: moment(&hidden[hidden.len() - 1]), to: moment(&hidden[0]) }
+    }
+
+    fn rounds(entries: &[Entry], hidden: &[Link], period: usize) -> Self {
+        let round = hidden[..period].iter().rev().map(|link| link.entry).collect();
+        Fold::new(entries, hidden, Folded::Rounds { rounds: hidden.len() / period, round })
+    }
+
+    /// Indices of the entries of one round, if it is about rounds.
+    pub fn round(&self) -> &[usize] {
+        match &self.what {
+            Folded::Rounds { round, .. } => round,
+            Folded::Earlier(_) => &[],
+        }
+    }
 }

@@ -135,9 +135,11 @@ pub(super) fn lanes(recording: &Recording<'_>) -> Vec<Lane> {
     lanes
 }
 
-/// A node may have had a role from its start without a change having said so.
+/// A node may have had a role from its first start without a change having said so. What a later start changes from is
+/// the role of the process before it.
 fn name_unnamed(lane: &mut Lane, role: &'static str) {
-    if let Some(Span { state: State::Up(name) | State::Paused(name), .. }) = lane.spans.last_mut()
+    if lane.spans.len() == 1
+        && let Some(Span { state: State::Up(name) | State::Paused(name), .. }) = lane.spans.last_mut()
         && name.is_empty()
     {
         *name = role;

@@ -30,7 +30,7 @@ pub enum Subject<'s> {
     /// The same mark set by the same node several times with nothing else worth a row between: the index of the
     /// last, how many, and when the first was.
     Marks(usize, usize, Instant),
-    /// Rounds of the chain that were left out.
+    /// A part of the chain that was left out.
     Fold(&'s Fold),
     /// The violation.
     Violation,
@@ -82,13 +82,13 @@ impl Story<'_> {
         (lost + late > FEW).then_some((lost, late))
     }
 
-    /// Whether entry `index` is part of the chain behind the violation.
+    /// Whether entry `index` is part of the chain behind the violation, be it shown or left out.
     pub fn is_link(&self, index: usize) -> bool {
         let entry = &self.entries()[index];
         match &entry.what {
             // Of the messages sent in an event of the chain, the one that leads to the next.
             What::Sent { .. } => self.sent_in_chain.contains(&index),
-            _ => self.chain.contains(entry.event),
+            _ => self.chain.events.contains(&entry.event),
         }
     }
 
@@ -110,12 +110,12 @@ impl Story<'_> {
                 | What::FaultEnded { .. } => true,
                 // Sendings of the chain are added below, where it is known whether anything lies between.
                 What::Sent { .. } => few_odd && self.is_lost(index),
-                What::Delivered { .. } => self.is_link(index) || few_odd && self.is_late(index),
+                What::Delivered { .. } => self.chain.contains(entry.event) || few_odd && self.is_late(index),
                 What::Undeliverable { .. }
                 | What::Timer { .. }
                 | What::Connection { .. }
                 | What::Synced { .. }
-                | What::Operation { .. } => self.is_link(index),
+                | What::Operation { .. } => self.chain.contains(entry.event),
             };
             if worth {
                 chosen.insert(index);

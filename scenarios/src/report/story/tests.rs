@@ -31,8 +31,9 @@ fn the_chain_goes_from_the_violation_to_the_start_and_folds_what_repeats() {
     let gaps: Vec<_> = story.chain.links.windows(2).filter(|pair| pair[1].cause != pair[0].event).collect();
     assert!(gaps.is_empty(), "{gaps:?}");
     assert_eq!(story.chain.folds.len(), 1);
-    assert_eq!(story.chain.folds[0].rounds, 17);
-    assert_eq!(entries[story.chain.folds[0].round[0]].what, timer(0, "Heartbeat"));
+    let Folded::Rounds { rounds, round } = &story.chain.folds[0].what else { panic!("{:?}", story.chain.folds) };
+    assert_eq!((*rounds, round.len()), (17, 1));
+    assert_eq!(entries[round[0]].what, timer(0, "Heartbeat"));
 }
 
 #[test]
@@ -49,9 +50,38 @@ fn rounds_of_several_events_are_recognised() {
     sample.violated("enough", Some(0), "a is tired");
     let story = Story::new(sample.recording());
     assert_eq!(story.chain.links.len(), 2, "{:?}", story.chain);
-    assert_eq!(story.chain.folds[0].rounds, 9);
+    assert!(matches!(story.chain.folds[0].what, Folded::Rounds { rounds: 9, .. }), "{:?}", story.chain.folds);
     assert_eq!(story.chain.folds[0].from.1, 1);
     assert_eq!(story.chain.folds[0].to.1, 18);
+}
+
+#[test]
+fn what_lies_far_back_is_counted() {
+    let mut sample = Sample::new(&["a"]);
+    let mut cause = 0;
+    for number in 1..=100 {
+        cause = sample.event(number, cause, timer(0, &format!("Step({number})")));
+    }
+    sample.violated("enough", Some(0), "a is tired");
+    let story = Story::new(sample.recording());
+    assert_eq!(story.chain.links.len(), 24);
+    assert_eq!(story.chain.events.len(), 100);
+    let [fold] = &story.chain.folds[..] else { panic!("{:?}", story.chain.folds) };
+    assert_eq!((&fold.what, fold.from.1, fold.to.1), (&Folded::Earlier(76), 1, 76));
+    assert!(story.rows(true).iter().all(|row| row.in_chain), "with all, every link is marked");
+}
+
+#[test]
+fn a_process_that_starts_again_has_not_changed_its_role() {
+    let mut sample = Sample::new(&["a"]);
+    sample.also(What::Started { node: NodeId(0) });
+    sample.event(1_000, 0, role(0, "STARTING", "LIVE"));
+    sample.event(2_000, 0, What::Stopped { node: NodeId(0), halted: true });
+    sample.event(3_000, 0, What::Started { node: NodeId(0) });
+    sample.event(4_000, 0, role(0, "LIVE", "BACKUP"));
+    let story = Story::new(sample.recording());
+    assert_eq!(states(&story, 0), ["0s STARTING", "0.001s LIVE", "0.002s down", "0.003s up", "0.004s BACKUP"]);
+    assert_eq!(crate::report::words::entry(&story, 4), "a is BACKUP");
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl<'a> Painter<'a> {
         match row.subject {
             Subject::Entry(index) | Subject::Marks(index, ..) => self.entry(&mut cells, index, row.in_chain),
             Subject::Fold(fold) => {
-                for &index in &fold.round {
+                for &index in fold.round() {
                     for node in nodes_of(&self.story.entries()[index].what) {
                         self.put(&mut cells, node, Cell('⋮', CHAIN));
                     }
