@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sim_core::history::{Call, Operation, Step};
 use sim_core::{
-    Actor, Context, Fault, FaultPlan, Instant, Invariant, Kind, Limits, NodeId, Outcome, Run, Schedule, Setup,
-    Trigger, World,
+    Actor, Context, Fault, FaultPlan, Instant, Invariant, Kind, Limits, NodeId, Outcome, Run, Schedule, Setup, Trigger,
+    World,
 };
 
 /// A server without a will of its own.
@@ -23,6 +23,8 @@ pub struct Server {
     pub resources: Vec<String>,
     pub held: Vec<u64>,
     pub view: Option<Vec<&'static str>>,
+    /// What to do when the timer [`Timer::Later`] fires.
+    pub put_off: Option<Act>,
 }
 
 /// Something of a certain size.
@@ -44,8 +46,10 @@ impl Kind for Packet {
 /// The timers of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
+    /// Means nothing.
     Tick,
-    Tock,
+    /// Lets the server do what it has put off.
+    Later,
 }
 
 /// What a server is told to do.
@@ -59,7 +63,11 @@ impl Actor for Server {
 
     fn on_start(&mut self, _: &[()], _: &mut Context<Self>) {}
     fn on_message(&mut self, _: NodeId, _: Packet, _: &mut Context<Self>) {}
-    fn on_timer(&mut self, _: Timer, _: &mut Context<Self>) {}
+    fn on_timer(&mut self, timer: Timer, ctx: &mut Context<Self>) {
+        if let (Timer::Later, Some(act)) = (timer, self.put_off) {
+            act(self, ctx);
+        }
+    }
     fn on_command(&mut self, act: Act, ctx: &mut Context<Self>) {
         act(self, ctx);
     }

@@ -12,8 +12,7 @@ type Claim<A, K> = Arc<dyn Fn(&World<A>, NodeId, &A) -> Option<K> + Send + Sync>
 
 /// At most one node claims something at any moment: the one LIVE server, the one holder of a lock.
 ///
-/// A claim counts while the node's process is up, paused or not. It may lapse by time alone, but it must not come
-/// into being by time alone: only an event at a node can make its claim.
+/// A claim counts while the node's process is up, paused or not.
 ///
 /// ```
 /// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
@@ -31,6 +30,8 @@ pub struct AtMostOne<A: Actor, K = ()> {
     name: &'static str,
     what: &'static str,
     claim: Claim<A, K>,
+    /// Whether a claim can end by time alone.
+    lapses: bool,
     /// How a message tells one group from another.
     group: fn(&K) -> String,
     /// What each node claimed when it was last looked at.
@@ -49,14 +50,16 @@ impl<A: Actor> AtMostOne<A> {
         AtMostOne::built(name, what, Arc::new(move |_, _, actor| claims(actor).then_some(())), |()| String::new())
     }
 
-    /// Like [`AtMostOne::new`], for a claim that depends on more than the actor's state, such as the node's clock.
+    /// Like [`AtMostOne::new`], for a claim that depends on more than the actor's state, such as the node's clock. It
+    /// may lapse by time alone, but it must not come into being by time alone: only an event at a node can make its
+    /// claim.
     pub fn in_world(
         name: &'static str,
         what: &'static str,
         claims: impl Fn(&World<A>, NodeId, &A) -> bool + Send + Sync + 'static,
     ) -> AtMostOne<A> {
         let claim: Claim<A, ()> = Arc::new(move |world, node, actor| claims(world, node, actor).then_some(()));
-        AtMostOne::built(name, what, claim, |()| String::new())
+        AtMostOne { lapses: true, ..AtMostOne::built(name, what, claim, |()| String::new()) }
     }
 }
 
@@ -77,7 +80,7 @@ impl<A: Actor, K> AtMostOne<A, K> {
     where
         K: PartialEq,
     {
-        AtMostOne { name, what, claim, group, claims: Vec::new(), overlaps: Spells::new(None) }
+        AtMostOne { name, what, claim, lapses: false, group, claims: Vec::new(), overlaps: Spells::new(None) }
     }
 
     /// Lets two nodes claim the same for up to this long at a time, as in a transition that takes a moment.
@@ -150,16 +153,17 @@ impl<A: Actor, K: Clone + PartialEq + Send + 'static> Invariant<A> for AtMostOne
         {
             return Check::Holds;
         }
-        // An overlap that this very event ends has lasted until now. When all nodes are looked at, a claim may have
-        // lapsed by time alone, so what they claim now comes first.
-        if touched != Touched::Any
-            && let Some(violated) = self.overdue(world)
-        {
-            return violated;
-        }
+        let overdue = self.overdue(world);
+        let touched = match overdue {
+            // An overlap that this very event ends has lasted until now.
+            Some(violated) if !self.lapses => return violated,
+            // Unless it has ended before, without any event.
+            Some(_) => Touched::Any,
+            None => touched,
+        };
         if self.look(world, touched) {
             let mut clashes = self.clashes();
-            if !clashes.is_empty() && touched != Touched::Any && self.look(world, Touched::Any) {
+            if self.lapses && !clashes.is_empty() && self.look(world, Touched::Any) {
                 clashes = self.clashes();
             }
             self.overlaps.end_unless(|group| clashes.iter().any(|(clashing, _)| clashing == group));
