@@ -415,15 +415,19 @@ impl<A: Actor> World<A> {
     }
 
     /// A machine is back that knows nothing of its old connections: whoever still sends to it is told at the next
-    /// retransmission.
+    /// retransmission. A request for a new connection that has yet to arrive is none of the old ones.
     pub(super) fn reset_stalled_peers(&mut self, node: NodeId) {
+        let now = self.now;
         let ids: Vec<_> = self
             .pairs
             .iter_mut()
             .filter_map(|(id, pair)| {
                 let side = pair.side_of(node);
                 let ours = pair.node(side) == node && pair.end(side) == End::Closed;
-                (ours && pair.pipe(side.other()).silent_since.is_some()).then_some((*id, side))
+                let opening = pair.end(side.other()) == End::Opening;
+                let pipe = pair.pipe(side.other());
+                let to_come = opening && (pipe.last_arrival >= now || !pipe.waiting.is_empty());
+                (ours && !to_come && pipe.silent_since.is_some()).then_some((*id, side))
             })
             .collect();
         for (id, side) in ids {

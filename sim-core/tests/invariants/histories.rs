@@ -1,10 +1,10 @@
 //! Properties of what clients were told, on exact histories.
 
 use sim_core::history::{Call, Step};
-use sim_core::library::{NoDuplicateDelivery, NoLostWrite};
+use sim_core::library::{Linearizable, NoDuplicateDelivery, NoLostWrite};
 use sim_core::{Fault, Instant, NodeId, Outcome, World};
 
-use crate::script::{Act, Script, Server, Timer, acknowledged_write, note, receive, secs};
+use crate::script::{Act, Script, Server, Timer, acknowledged_write, note, read, receive, secs};
 
 fn script() -> Script {
     Script::new(["alpha", "beta", "client"])
@@ -135,4 +135,15 @@ fn a_message_is_received_once_from_each_queue() {
     let twice = script().at(secs(1), "alpha", RECEIVE_7).at(secs(2), "beta", RECEIVE_7);
     let message = "message 7 of queue 1 was delivered to alpha at 1s and again to beta at 2s";
     assert_eq!(violation(twice.check(check())), Some((Instant::from_secs(2), message.into())));
+}
+
+#[test]
+fn every_key_is_a_register_of_its_own() {
+    let check = || Linearizable::named("linearizable");
+    let written = || script().at(secs(1), "client", ACKNOWLEDGE_7);
+    assert_eq!(violation(written().at(secs(2), "client", |_, ctx| read(ctx, 2, None)).check(check())), None);
+    assert_eq!(violation(written().at(secs(2), "client", |_, ctx| read(ctx, 1, Some(7))).check(check())), None);
+    let (at, _) =
+        violation(written().at(secs(2), "client", |_, ctx| read(ctx, 1, None)).check(check())).expect("stale");
+    assert_eq!(at, Instant::from_secs(2));
 }
