@@ -18,7 +18,7 @@ pub(super) fn check(reader: &mut Reader, steps: &[Step], random: Option<&RandomF
 
 fn futile(step: &Step, steps: &[Step], random: Option<&RandomFaults>, known: &Known<'_>) -> Option<(String, String)> {
     // A mark says what the protocol has done, which may be to stop a node, and an event number comes from a run.
-    let Some((_, latest)) = bounds(&step.planned.trigger) else { return None };
+    let (_, latest) = bounds(&step.planned.trigger)?;
     let by_step = |undone: &dyn Fn(&Fault) -> bool| {
         steps.iter().any(|other| undone(&other.planned.fault) && in_force_before(other, step))
     };

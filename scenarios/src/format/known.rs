@@ -44,12 +44,12 @@ impl Known<'_> {
         let mut nodes = Vec::new();
         for element in item.one_or_more() {
             let Some(node) = self.node(reader, &element) else { continue };
-            if nodes.contains(&node) {
+            if nodes.contains(&node) && reader.is_strict() {
                 reader.bad_value(&element, "has this node twice", "remove one of them");
             }
             nodes.push(node);
         }
-        if nodes.is_empty() && reader.problem_count() == before && self.complete {
+        if nodes.is_empty() && reader.problem_count() == before && self.complete && reader.is_strict() {
             reader.bad_value(item, "is empty", "name at least one node");
         }
         (reader.problem_count() == before).then_some(nodes)

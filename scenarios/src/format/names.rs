@@ -6,8 +6,8 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
     let close = candidates.filter_map(|candidate| {
         let known = plain(candidate);
         let distance = strsim::damerau_levenshtein(&wanted, &known);
-        // One letter in three may be wrong; or one is the beginning of the other, as in `vote` and `vote-retries`.
-        let allowed = (wanted.chars().count().max(known.chars().count()) / 3).max(1);
+        // About one letter in three may be wrong; or one is the beginning of the other, as in `vote` and `vote-retries`.
+        let allowed = ((wanted.chars().count().max(known.chars().count()) + 1) / 3).max(1);
         let begins =
             wanted.len() >= 3 && (known.starts_with(&wanted) || (known.len() >= 3 && wanted.starts_with(&known)));
         (distance <= allowed || begins).then_some((distance, candidate))

@@ -18,6 +18,8 @@ pub(super) struct Reader {
     file: String,
     source: Arc<NamedSource<Arc<str>>>,
     problems: Vec<Problem>,
+    /// Whether what is possible but cannot be meant is a problem too.
+    strict: bool,
 }
 
 /// A value with its place, its key, and what is expected there.
@@ -43,7 +45,17 @@ impl Reader {
     pub(super) fn new(file: impl Into<String>, source: Arc<str>) -> Self {
         let file = file.into();
         let source = Arc::new(NamedSource::new(&file, source).with_language("TOML"));
-        Reader { file, source, problems: Vec::new() }
+        Reader { file, source, problems: Vec::new(), strict: true }
+    }
+
+    /// For files that a program has written: whatever the kernel can run is accepted, sensible or not.
+    pub(super) fn lenient(file: impl Into<String>, source: Arc<str>) -> Self {
+        Reader { strict: false, ..Reader::new(file, source) }
+    }
+
+    /// Whether what is possible but cannot be meant is a problem too.
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict
     }
 
     /// Notes a problem at a place. `label` are the few words beside it.

@@ -24,13 +24,17 @@ pub(super) fn steps(reader: &mut Reader, item: &Item<'_>, known: &Known<'_>) -> 
     for (number, element) in reader.list(item).unwrap_or_default().iter().enumerate() {
         let element = element.expecting("a table such as `{ at = \"10s\", do.crash = { node = \"alpha\" } }`");
         let Some(section) = reader.subsection(&STEP, "`[[step]]`", &element) else { continue };
-        let trigger = trigger(reader, &section, known);
-        let what = section.get("do").and_then(|item| happening(reader, item, known));
-        if let (Some(trigger), Some((fault, hold, fault_span))) = (trigger, what) {
-            steps.push(Step { planned: PlannedFault { id: number as u32, trigger, fault, hold }, fault_span });
-        }
+        steps.extend(step(reader, &section, known, number as u32));
     }
     steps
+}
+
+/// Reads `at` or `when`, and `do`.
+pub(super) fn step(reader: &mut Reader, section: &Section<'_>, known: &Known<'_>, id: u32) -> Option<Step> {
+    let trigger = trigger(reader, section, known);
+    let what = section.get("do").and_then(|item| happening(reader, item, known));
+    let (fault, hold, fault_span) = what?;
+    Some(Step { planned: PlannedFault { id, trigger: trigger?, fault, hold }, fault_span })
 }
 
 fn trigger(reader: &mut Reader, section: &Section<'_>, known: &Known<'_>) -> Option<Trigger> {
@@ -39,7 +43,7 @@ fn trigger(reader: &mut Reader, section: &Section<'_>, known: &Known<'_>) -> Opt
         return when(reader, item, known);
     }
     let (from, to) = reader.range(item, Reader::instant)?;
-    if let Some(duration) = known.duration
+    if let Some(duration) = known.duration.filter(|_| reader.is_strict())
         && to.as_nanos() > duration.as_nanos() as u64
     {
         let why = format!("is after the end of the run, which takes {}", sim_core::Instant::from(duration));
@@ -57,7 +61,7 @@ fn when(reader: &mut Reader, item: &Item<'_>, known: &Known<'_>) -> Option<Trigg
             let message = format!("`{}` says more about a mark, and `when` waits for an event", extra.key);
             reader.problem(extra.span.clone(), message, "no mark to say it about", format!("remove `{}`", extra.key));
         }
-        return reader.whole(what, 1, i64::MAX as u64).map(Trigger::OnEvent);
+        return reader.event(what).map(Trigger::OnEvent);
     }
     let before = reader.problem_count();
     let mark = known.mark(reader, what);
@@ -65,7 +69,7 @@ fn when(reader: &mut Reader, item: &Item<'_>, known: &Known<'_>) -> Option<Trigg
     let occurrence = section.get("occurrence").and_then(|item| reader.count(item)).unwrap_or(1);
     let plus = section.get("plus").and_then(|item| {
         let plus = reader.duration(item)?;
-        if known.duration.is_some_and(|duration| plus > duration) {
+        if reader.is_strict() && known.duration.is_some_and(|duration| plus > duration) {
             reader.bad_value(item, "is longer than the whole run", "choose a shorter wait, or a longer `duration`");
         }
         Some(plus)
@@ -188,7 +192,8 @@ impl Details<'_, '_, '_> {
     }
 
     fn same_node(&mut self, from: sim_core::NodeId, to: sim_core::NodeId) -> bool {
-        if from == to {
+        let mistaken = from == to && self.reader.is_strict();
+        if mistaken {
             let places = (self.section.get("to"), self.section.get("from"));
             if let (Some(second), Some(first)) = places {
                 let message = format!("{} from `{}` to itself", self.section.title(), self.known.name(from));
@@ -196,7 +201,7 @@ impl Details<'_, '_, '_> {
                 self.reader.clash((second.span.clone(), "the same node"), (first.span.clone(), "this"), message, help);
             }
         }
-        from == to
+        mistaken
     }
 
     fn clock(&mut self) -> Option<Fault> {
@@ -214,7 +219,8 @@ impl Details<'_, '_, '_> {
         let item = self.section.get("groups")?;
         let mut groups: Vec<Vec<_>> = Vec::new();
         let elements = self.reader.list(item)?;
-        if elements.len() < 2 {
+        let strict = self.reader.is_strict();
+        if elements.len() < 2 && strict {
             self.reader.bad_value(item, "separates nothing", format!("write two groups or more: {}", item.expects));
         }
         for element in elements {
@@ -224,13 +230,13 @@ impl Details<'_, '_, '_> {
             for member in &members {
                 let member = member.expecting("the name of a node in quotes");
                 let Some(node) = self.known.node(self.reader, &member) else { continue };
-                if group.contains(&node) || groups.iter().any(|other| other.contains(&node)) {
+                if strict && (group.contains(&node) || groups.iter().any(|other| other.contains(&node))) {
                     let message = format!("`{}` is in two groups, or in one twice", self.known.name(node));
                     self.reader.problem(member.span.clone(), message, "again here", "keep it in one group");
                 }
                 group.push(node);
             }
-            if members.is_empty() {
+            if members.is_empty() && strict {
                 self.reader.bad_value(&element, "has an empty group", "name at least one node, or remove the group");
             }
             groups.push(group);
@@ -259,7 +265,7 @@ impl Details<'_, '_, '_> {
         let (first, second) =
             (self.known.node(self.reader, &a.expecting(name)), self.known.node(self.reader, &b.expecting(name)));
         let (first, second) = (first?, second?);
-        if first == second {
+        if first == second && self.reader.is_strict() {
             let message = format!("`reset` from `{}` to itself", self.known.name(first));
             self.reader.problem(b.span.clone(), message, "the same node", "choose two nodes");
         }
@@ -302,7 +308,8 @@ impl Details<'_, '_, '_> {
         let trouble = trouble(self.reader, item)?;
         let trouble = match (trouble, self.section.get("by")) {
             (DiskTrouble::Slow { .. }, None) => {
-                self.nothing_given("a slow disk needs to know by how much", "add `by`, such as `by = \"50ms\"`");
+                let help = "add `by`, such as `by = \"50ms\"`";
+                self.reader.problem(item.span.clone(), "a slow disk needs to know by how much", "here", help);
                 return None;
             }
             (DiskTrouble::Slow { .. }, Some(_)) => DiskTrouble::Slow { by: by? },
@@ -317,6 +324,9 @@ impl Details<'_, '_, '_> {
     }
 
     fn nothing_given(&mut self, message: &str, help: &str) {
+        if !self.reader.is_strict() {
+            return;
+        }
         self.reader.problem(self.section.span.clone(), message, "here", help);
     }
 }

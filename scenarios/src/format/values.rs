@@ -11,6 +11,8 @@ use super::reader::{Item, Reader};
 
 /// Longer than any simulation; well within what virtual time can count.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+/// What virtual time can count.
+const LONGEST_POSSIBLE: Duration = Duration::from_nanos(u64::MAX);
 
 impl Reader {
     pub(super) fn text<'a>(&mut self, item: &Item<'a>) -> Option<&'a str> {
@@ -45,8 +47,16 @@ impl Reader {
         }
     }
 
+    /// How many of something: at least one, if it is to have a meaning.
     pub(super) fn count(&mut self, item: &Item<'_>) -> Option<u32> {
-        self.whole(item, 1, u64::from(u32::MAX)).map(|count| count as u32)
+        let least = u64::from(self.is_strict());
+        self.whole(item, least, u64::from(u32::MAX)).map(|count| count as u32)
+    }
+
+    /// The number of an event.
+    pub(super) fn event(&mut self, item: &Item<'_>) -> Option<u64> {
+        let (least, most) = if self.is_strict() { (1, i64::MAX as u64) } else { (0, u64::MAX) };
+        self.whole(item, least, most)
     }
 
     pub(super) fn duration(&mut self, item: &Item<'_>) -> Option<Duration> {
@@ -60,7 +70,7 @@ impl Reader {
     /// A duration of more than nothing.
     pub(super) fn some_time(&mut self, item: &Item<'_>) -> Option<Duration> {
         let duration = self.duration(item)?;
-        if duration.is_zero() {
+        if duration.is_zero() && self.is_strict() {
             self.bad_value(item, "must be longer than nothing", "write a duration such as `\"1s\"`");
             return None;
         }
@@ -77,13 +87,18 @@ impl Reader {
             Some(rest) => (-1, rest),
             None => (1, text.strip_prefix('+').unwrap_or(text)),
         };
-        // The longest duration that is accepted is far below what an i64 of nanoseconds holds.
-        self.parse_duration(item, magnitude).map(|duration| sign * duration.as_nanos() as i64)
+        let nanos = sign * self.parse_duration(item, magnitude)?.as_nanos() as i128;
+        let nanos = i64::try_from(nanos).ok();
+        if nanos.is_none() {
+            self.bad_value(item, "is longer than 292 years", "write a shorter one");
+        }
+        nanos
     }
 
     fn parse_duration(&mut self, item: &Item<'_>, text: &str) -> Option<Duration> {
+        let longest = if self.is_strict() { LONGEST } else { LONGEST_POSSIBLE };
         match humantime::parse_duration(text) {
-            Ok(duration) if duration <= LONGEST => Some(duration),
+            Ok(duration) if duration <= longest => Some(duration),
             Ok(_) => {
                 self.bad_value(item, "is longer than a year", "write a shorter one: a year of world time is the limit");
                 None

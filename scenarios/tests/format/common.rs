@@ -228,3 +228,13 @@ pub fn read(text: &str) -> Result<Scenario, FileError> {
 
 /// A scenario that uses every key there is.
 pub const EVERYTHING: &str = include_str!("everything.toml");
+
+/// An error as a terminal of a fixed width shows it, without colour and special characters.
+pub fn rendered(error: &FileError) -> String {
+    let mut text = String::new();
+    miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none())
+        .with_width(100)
+        .render_report(&mut text, error)
+        .expect("a String can be written to");
+    text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}

@@ -1,10 +1,8 @@
 //! Reading scenarios that are sound.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{EVERYTHING, read, registry};
+use crate::common::{EVERYTHING, read, registry};
 use scenarios::format::{Expect, RandomFault, Seeds};
 use sim_core::Fault;
 

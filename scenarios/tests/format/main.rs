@@ -1,0 +1,7 @@
+//! Tests of the scenario format: what is read, what is refused and how, what a seed makes of it.
+
+mod common;
+mod nemesis;
+mod schedules;
+mod schema;
+mod sound;
