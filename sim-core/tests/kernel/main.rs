@@ -1,0 +1,7 @@
+//! What the kernel promises about any protocol under any faults, as properties over random worlds.
+
+mod chatter;
+mod determinism;
+mod disk;
+mod network;
+mod time;
