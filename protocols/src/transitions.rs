@@ -6,7 +6,7 @@
 
 use std::fmt::{Debug, Write};
 
-/// A state machine whose every step is a line of its table; [`transitions!`](crate::transitions) writes it.
+/// A state machine whose every step is a line of its table; [`transitions!`](crate::transitions!) writes it.
 pub trait StateMachine: Copy + Eq + Debug + 'static {
     /// What can happen to it.
     type Event: Copy + Eq + Debug + 'static;
