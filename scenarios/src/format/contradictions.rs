@@ -47,6 +47,13 @@ fn futile(step: &Step, steps: &[Step], random: Option<&RandomFaults>, known: &Kn
                     }
             });
             let name = known.name(node);
+            let up_again =
+                steps.iter().any(|other| matches!(other.planned.fault, Fault::Crash { node: n } if n == node));
+            if up_again && !taken_down && !at_random {
+                let message = format!("`{name}` is not down at the time of this `restart`");
+                let help = "its crash comes later, or has ended with its `for` by then: move this step, or remove it or the `for`";
+                return Some((message, help.to_owned()));
+            }
             let message = format!("nothing takes `{name}` down before this `restart`");
             let help = format!(
                 "add an earlier step `do.crash = {{ node = \"{name}\" }}`; if the protocol stops the node by itself, \

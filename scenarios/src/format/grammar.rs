@@ -119,7 +119,50 @@ impl Shape {
             Shape::Verdict => "`\"pass\"`",
             Shape::PerNode(_) => "a table of nodes",
             Shape::Table(_) | Shape::OneOf(_) => "a table",
-            Shape::Tables(_) => "a list of tables",
+            Shape::Tables(_) => "a list of tables, each under its name in double brackets such as `[[step]]`",
+        }
+    }
+
+    /// A value that could stand there, for someone who has left it out.
+    fn example(self) -> &'static str {
+        match self {
+            Shape::Version => "1",
+            Shape::Text => "\"...\"",
+            Shape::Flag => "true",
+            Shape::Whole(..) | Shape::WholeRange(..) => "1",
+            Shape::Size | Shape::SizeRange => "\"64KiB\"",
+            Shape::Duration | Shape::SignedDuration => "\"30s\"",
+            Shape::DurationRange | Shape::SignedDurationRange => "[\"1s\", \"10s\"]",
+            Shape::Probability | Shape::ProbabilityRange => "0.1",
+            Shape::Drift | Shape::DriftRange => "200",
+            Shape::Seeds => "200",
+            Shape::Moment => "\"10s\"",
+            Shape::Window => "[\"20s\", \"80s\"]",
+            Shape::NodeRoles => "{ alpha = \"live\", beta = \"backup\" }",
+            Shape::HostNodes => "{ m1 = [\"alpha\", \"beta\"] }",
+            Shape::Protocol | Shape::Node | Shape::Host | Shape::Mark | Shape::Invariant => "\"...\"",
+            Shape::MessageKind | Shape::Command => "\"...\"",
+            Shape::Nodes | Shape::TwoNodes => "[\"alpha\", \"beta\"]",
+            Shape::Groups => "[[\"alpha\"], [\"beta\", \"gamma\"]]",
+            Shape::Hosts | Shape::Defects | Shape::MessageKinds | Shape::Commands => "[\"...\"]",
+            Shape::Trouble => "\"slow\"",
+            Shape::Troubles => "[\"slow\", \"failing\"]",
+            Shape::Verdict => "\"pass\"",
+            Shape::OneOf(_) => "{ crash = { node = \"...\" } }",
+            Shape::Config | Shape::PerNode(_) | Shape::Table(_) | Shape::Tables(_) => "{ ... }",
+        }
+    }
+}
+
+impl Key {
+    /// The key with a value that could stand there, for someone who has left it out.
+    pub(super) fn example(&self) -> String {
+        match self.shape {
+            Shape::Tables(_) => format!("[[{}]]", self.name),
+            Shape::Table(table) if table.keys.iter().any(|key| matches!(key.shape, Shape::NodeRoles)) => {
+                format!("[{}]", self.name)
+            }
+            shape => format!("{} = {}", self.name, shape.example()),
         }
     }
 }

@@ -30,21 +30,22 @@ pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String 
     }
 }
 
-fn quoted(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+/// "`a`, `b`, `c`".
+pub(crate) fn all<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 /// What to say to someone who wrote a name that does not exist: the nearest one, and all of them if they are few.
 pub(crate) fn advice<'a>(name: &str, what: &str, candidates: impl Iterator<Item = &'a str> + Clone) -> String {
-    let all: Vec<_> = candidates.clone().collect();
-    let known = match all.len() {
+    let known: Vec<_> = candidates.clone().collect();
+    let choice = match known.len() {
         0 => format!("there are no {what} here"),
-        1..=24 => format!("the {what} are: {}", quoted(&all)),
-        count => format!("there are {count} {what}, such as: {}", quoted(&all[..8])),
+        1..=24 => format!("the {what} are: {}", all(&known)),
+        count => format!("there are {count} {what}, such as: {}", all(&known[..8])),
     };
     match nearest(name, candidates) {
-        Some(near) => format!("did you mean `{near}`? {known}"),
-        None => known,
+        Some(near) => format!("did you mean `{near}`? {choice}"),
+        None => choice,
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn random(reader: &mut Reader, section: &Section<'_>, known: &Known<'
         named = true;
         kinds.extend(kind(reader, item, known, window, settle));
     }
-    if !named {
+    if !named && !section.has_unknown_keys() {
         let help = format!("give at least one of {}", list(RandomFault::KINDS));
         reader.problem(section.span.clone(), "`[random]` breaks nothing", "no kind of fault in here", help);
     }

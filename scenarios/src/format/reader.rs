@@ -9,8 +9,8 @@ use miette::NamedSource;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::grammar::Table;
-use super::names::{list, nearest};
+use super::grammar::{Key, Table};
+use super::names::{all, list, nearest};
 use super::{FileError, Problem, Span};
 
 /// A file being read.
@@ -39,7 +39,11 @@ pub(super) struct Section<'a> {
     /// Where it is, for errors about what is not there.
     pub span: Span,
     items: Vec<Item<'a>>,
+    unknown: bool,
 }
+
+/// How different tables call the time that something lasts. People take one for the other.
+const EXTENTS: [&str; 3] = ["for", "hold", "down"];
 
 impl Reader {
     pub(super) fn new(file: impl Into<String>, source: Arc<str>) -> Self {
@@ -104,7 +108,8 @@ impl Reader {
         // What follows a syntax error is often a consequence of it.
         for error in errors.iter().take(3) {
             let span = on_boundaries(source, error.span().unwrap_or(0..0));
-            self.problem(span, format!("this is not TOML: {}", error.message()), "here", syntax_help(error.message()));
+            let (what, help) = syntax(error.message());
+            self.problem(span, format!("this is not TOML: {what}"), "here", help);
         }
         errors.is_empty().then(|| root.into_inner())
     }
@@ -119,6 +124,8 @@ impl Reader {
     ) -> Section<'a> {
         let title = title.into();
         let mut items = Vec::new();
+        let mut meant = Vec::new();
+        let mut unknown = false;
         for (key, value) in in_order(table) {
             match grammar.key(key.get_ref()) {
                 Some(known) => items.push(Item {
@@ -127,31 +134,45 @@ impl Reader {
                     value: value.get_ref(),
                     span: value.span(),
                 }),
-                None => self.unknown_key(grammar, &title, key),
+                None => {
+                    unknown = true;
+                    meant.extend(self.unknown_key(grammar, &title, key));
+                }
             }
         }
-        for key in grammar.keys.iter().filter(|key| key.required) {
-            if !items.iter().any(|item| item.key == key.name) {
-                let message = format!("{title} lacks `{}`", key.name);
-                let help = format!("add `{} = ...`: {}. It is {}", key.name, sentence(key.about), key.shape.expects());
-                self.problem(span.clone(), message, format!("`{}` is missing here", key.name), help);
-            }
+        // One that is there under a wrong name has been told of already.
+        let missing =
+            |key: &&Key| key.required && !meant.contains(&key.name) && items.iter().all(|i| i.key != key.name);
+        let missing: Vec<_> = grammar.keys.iter().filter(missing).collect();
+        if !missing.is_empty() {
+            let message = format!("{title} lacks {}", all(missing.iter().map(|key| key.name)));
+            let lines: Vec<_> = missing.iter().map(|key| format!("add `{}`: {}", key.example(), key.about)).collect();
+            self.problem(span.clone(), message, "missing here", lines.join("\n"));
         }
-        Section { grammar, title, span, items }
+        Section { grammar, title, span, items, unknown }
     }
 
-    fn unknown_key(&mut self, grammar: &Table, title: &str, key: &Spanned<std::borrow::Cow<'_, str>>) {
+    /// Notes a key that the grammar does not know; returns the one that is most likely meant.
+    fn unknown_key(
+        &mut self,
+        grammar: &'static Table,
+        title: &str,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+    ) -> Option<&'static str> {
         let name: &str = key.get_ref();
-        if name == "for" {
+        let meant = nearest(name, grammar.names()).or_else(|| same_idea(name, grammar));
+        if meant.is_none() && EXTENTS.contains(&name) {
             let message = format!("{title} happens in an instant, so it cannot last");
-            return self.problem(key.span(), message, "no extent in time", "remove `for`");
+            self.problem(key.span(), message, "no extent in time", format!("remove `{name}`"));
+            return None;
         }
         let message = format!("{title} has no key `{name}`");
-        let help = match nearest(name, grammar.names()) {
+        let help = match meant {
             Some(known) => format!("did you mean `{known}`? {}", choices(grammar)),
             None => choices(grammar),
         };
         self.problem(key.span(), message, "unknown key", help);
+        meant
     }
 
     /// Notes that a value is not of the kind that belongs here.
@@ -212,6 +233,11 @@ impl<'a> Section<'a> {
     /// All that it has, in the order of the file.
     pub(super) fn items(&self) -> &[Item<'a>] {
         &self.items
+    }
+
+    /// Whether it has keys that are unknown, and so may have been meant to say more than it does.
+    pub(super) fn has_unknown_keys(&self) -> bool {
+        self.unknown
     }
 
     /// How errors call it.
@@ -292,14 +318,8 @@ fn describe(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// The first sentence of a description, to go on after a colon.
-fn sentence(about: &str) -> String {
-    let first = about.split(". ").next().unwrap_or(about).trim_end_matches('.');
-    let mut letters = first.chars();
-    match letters.next() {
-        Some(letter) => letter.to_lowercase().chain(letters).collect(),
-        None => String::new(),
-    }
+fn same_idea(name: &str, grammar: &Table) -> Option<&'static str> {
+    grammar.names().find(|known| EXTENTS.contains(&name) && EXTENTS.contains(known))
 }
 
 /// A span that can be cut out of the text, whatever the parser said.
@@ -309,12 +329,18 @@ fn on_boundaries(source: &str, span: Span) -> Span {
     start..end
 }
 
-fn syntax_help(message: &str) -> &'static str {
+/// What the TOML parser means, for people who do not know TOML by heart, and what to do about it.
+fn syntax(message: &str) -> (&str, &'static str) {
+    const QUOTES: &str = "texts, names, times and durations stand in double quotes, such as `at = \"10s\"`";
+    const LINES: &str = "a line is `key = value`, `[table]` or `[[list]]`; names and durations stand in double quotes";
     if message.contains("duplicate key") {
-        "each key can be given once in a table: remove one, or write `[[step]]` and `[[invariant]]` for several of them"
-    } else if message.contains("string") || message.contains("quote") {
-        "texts, names, times and durations stand in double quotes, such as `at = \"10s\"`"
+        let help = "each key can be given once in a table: remove one; for several steps write `[[step]]` before each";
+        ("this key is here twice", help)
+    } else if message.contains("must be quoted") {
+        ("this value is neither a number nor in quotes", QUOTES)
+    } else if message.contains("basic string") {
+        ("this text has no closing quote, or a sign that must be escaped", QUOTES)
     } else {
-        "a line is `key = value`, `[table]` or `[[list]]`; names and durations stand in double quotes"
+        (message, LINES)
     }
 }

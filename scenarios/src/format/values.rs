@@ -41,7 +41,11 @@ impl Reader {
         match number {
             Some(number) if (i128::from(least)..=i128::from(most)).contains(&number) => Some(number as u64),
             _ => {
-                self.bad_value(item, "is out of range", format!("write a whole number from {least} to {most}"));
+                let help = match most {
+                    0..=1_000_000 => format!("write a whole number from {least} to {most}"),
+                    _ => format!("write a whole number, at least {least} and at most {most}"),
+                };
+                self.bad_value(item, "is out of range", help);
                 None
             }
         }
@@ -187,7 +191,8 @@ impl Reader {
         };
         if seed.is_none() {
             let help = "write a number such as `7`, or hex in quotes such as `\"0x9e3779b97f4a7c15\"`";
-            self.bad_value(item, "is not a seed", help);
+            let help = format!("{help}; the largest is {}", u64::MAX);
+            self.problem(item.span.clone(), "this is not a seed", "here", help);
         }
         seed
     }

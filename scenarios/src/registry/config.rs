@@ -44,7 +44,7 @@ pub(super) fn read<C: DeserializeOwned>(written: Spanned<DeValue<'_>>, schema: &
         vec![Complaint {
             span: Some(error.span().unwrap_or(span)),
             message: format!("these settings do not fit the protocol: {}", error.message()),
-            help: "`fencepost list --protocols` shows what each protocol can be set to".to_owned(),
+            help: "`fencepost schema` prints what each protocol can be set to".to_owned(),
         }]
     })
 }
@@ -60,10 +60,27 @@ fn complaint(name: &str, about: &Value, error: toml::de::Error, value: crate::fo
     if let Some(near) = unknown_name(error.message()) {
         help = format!("did you mean `{near}`? {help}");
     }
-    Complaint {
-        span: Some(error.span().unwrap_or(value)),
-        message: format!("`{name}` cannot be set so: {}", error.message()),
-        help,
+    let message = in_words(name, error.message());
+    Complaint { span: Some(error.span().unwrap_or(value)), message, help }
+}
+
+/// Serde's words in those of the other errors.
+fn in_words(name: &str, message: &str) -> String {
+    let mismatch = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
+    match mismatch.and_then(|rest| rest.rsplit_once(", expected ")) {
+        Some((found, expected)) => format!("`{name}` should be {}, not {found}", plain(expected)),
+        None => format!("`{name}` cannot be set so: {message}"),
+    }
+}
+
+/// What Rust calls its types, for people who set a protocol.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "a duration" => "a duration in quotes such as `\"30s\"`",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        other => other,
     }
 }
 
