@@ -91,6 +91,7 @@ impl Registry {
     pub fn bundled() -> Self {
         let mut registry = Registry::new();
         registry.register::<protocols::artemis::Artemis>();
+        registry.register::<protocols::artemis_lock_manager::ArtemisLockManager>();
         registry.register::<protocols::artemis_shared_store::ArtemisSharedStore>();
         registry.register::<protocols::lease::Lease>();
         registry

@@ -102,6 +102,11 @@ impl Journal {
         self.log(JournalRecord::Activated(self.activation + 1), ctx);
     }
 
+    /// Notes an activation under a number that was agreed with others; durable after a sync.
+    pub fn activate_as<A: Actor<Record: From<JournalRecord>>>(&mut self, activation: u64, ctx: &mut Context<A>) {
+        self.log(JournalRecord::Activated(activation), ctx);
+    }
+
     /// Notes that this broker no longer claims the NodeID; durable after a sync.
     pub fn relinquish<A: Actor<Record: From<JournalRecord>>>(&mut self, ctx: &mut Context<A>) {
         self.log(JournalRecord::Relinquished, ctx);

@@ -175,3 +175,19 @@ impl<P: Protocol> Case<P> {
         Run::new(world, invariants, Limits { duration: self.duration, ..Limits::default() }).to_end()
     }
 }
+
+/// No invariant is violated, and every run sets these marks.
+pub fn clean(campaign: &Campaign, runs: u64, marks: &[&str]) {
+    if let Some((seed, violation)) = &campaign.failure {
+        panic!("seed {seed}: {violation:?}");
+    }
+    for mark in marks {
+        assert_eq!(campaign.marks.get(mark), Some(&runs), "every run sets {mark}");
+    }
+}
+
+/// The defect is found, as a violation of this invariant.
+pub fn caught(campaign: &Campaign, invariant: &str) {
+    let (_, violation) = campaign.failure.as_ref().expect("the defect is found");
+    assert_eq!(violation.invariant, invariant, "{violation:?}");
+}

@@ -1,0 +1,133 @@
+//! What must hold of the pair, seen from outside.
+
+use std::time::Duration;
+
+use sim_core::history::Step;
+use sim_core::library::{Always, AtMostOne, Eventually, NoLostWrite};
+use sim_core::{Invariant, NodeId, World};
+
+use super::broker::Broker;
+use super::{Config, Node, Phase, Record, Timer};
+use crate::artemis::journal::Journal;
+
+/// A lease, the copy, the way back, and a client's way to the right broker, with room for attempts that began while
+/// the network was broken.
+const RECOVERY: Duration = Duration::from_secs(150);
+
+type Cluster = sim_core::Cluster<Config>;
+
+/// The property called `name`.
+pub fn build(name: &str, cluster: &Cluster, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {
+    let within = within.unwrap_or(RECOVERY);
+    let brokers: Vec<NodeId> = cluster.with_role("live").chain(cluster.with_role("backup")).collect();
+    Some(match name {
+        "at-most-one-live" => Box::new(at_most_one_live(&cluster.config)),
+        "no-acknowledged-send-lost" => Box::new(no_acknowledged_send_lost(brokers)),
+        "backup-activates-only-if-up-to-date" => {
+            Box::new(Always::on_each_node("backup-activates-only-if-up-to-date", |node: &Node| match broker(node) {
+                Some(broker) if broker.phase() == Phase::Live && !broker.journal().is_complete() => {
+                    Err("it is LIVE with a copy that was cut short".to_owned())
+                }
+                _ => Ok(()),
+            }))
+        }
+        "one-live-one-backup" => Box::new(one_live_one_backup(brokers, within)),
+        "blocked-clients-progress" => Box::new(blocked_clients_progress(cluster, within)),
+        "no-leak" => Box::new(no_leak(brokers)),
+        _ => return None,
+    })
+}
+
+fn broker(node: &Node) -> Option<&Broker> {
+    match node {
+        Node::Broker(broker) => Some(broker),
+        Node::Manager(_) | Node::Client(_) => None,
+    }
+}
+
+fn is_live(node: &Node) -> bool {
+    broker(node).is_some_and(|broker| broker.phase() == Phase::Live)
+}
+
+/// Whoever is LIVE and running, under whatever NodeID: the pair is to be one server. The grace is what a broker that
+/// wakes from a long pause needs to stop itself.
+fn at_most_one_live(config: &Config) -> AtMostOne<Node> {
+    AtMostOne::in_world("at-most-one-live", "LIVE", |world: &World<Node>, id, node: &Node| {
+        is_live(node) && !world.is_paused(id)
+    })
+    .with_grace(config.self_stop + config.lock_poll)
+}
+
+/// Every acknowledged message is on some broker's disk and, if somebody serves, with the one that serves. Of two that
+/// believe so, the one with the later sequence counts.
+fn no_acknowledged_send_lost(brokers: Vec<NodeId>) -> NoLostWrite<Node> {
+    NoLostWrite::always("no-acknowledged-send-lost", move |world: &World<Node>, write| {
+        let running = || brokers.iter().filter_map(|&id| world.actor(id)).filter_map(broker);
+        let serving = running().filter(|b| b.phase() == Phase::Live).max_by_key(|b| b.journal().activation());
+        match serving {
+            Some(serving) => serving.journal().contains(write.value),
+            None => {
+                running().any(|broker| broker.journal().contains(write.value))
+                    || brokers.iter().any(|&id| !world.is_up(id) && on_disk(world, id).contains(write.value))
+            }
+        }
+    })
+    .looking_at(1)
+}
+
+fn on_disk(world: &World<Node>, id: NodeId) -> Journal {
+    Journal::recover(world.disk(id).filter_map(|record| match record {
+        Record::Journal(record) => Some(*record),
+        Record::Counter(..) | Record::Owner(..) => None,
+    }))
+}
+
+/// Of the brokers that are up, one is LIVE and any other is up to date.
+fn one_live_one_backup(brokers: Vec<NodeId>, within: Duration) -> Eventually<Node> {
+    Eventually::within("one-live-one-backup", within, move |world: &World<Node>| {
+        let phases: Vec<Phase> =
+            brokers.iter().filter_map(|&id| world.actor(id)).filter_map(broker).map(Broker::phase).collect();
+        let count = |wanted| phases.iter().filter(|&&phase| phase == wanted).count();
+        count(Phase::Live) == 1 && count(Phase::Replica) == phases.len() - 1
+    })
+    .and_stays()
+}
+
+/// Every client that is up is told of a success after the world has become quiet.
+fn blocked_clients_progress(cluster: &Cluster, within: Duration) -> Eventually<Node> {
+    let clients: Vec<NodeId> = cluster.with_role("client").collect();
+    Eventually::within("blocked-clients-progress", within, move |world: &World<Node>| {
+        let Some(quiet) = world.quiet_since() else { return Err("something is still broken".to_owned()) };
+        let recent = || world.history().notes().iter().rev().take_while(|note| note.at >= quiet);
+        let blocked = clients.iter().find(|&&client| {
+            world.is_up(client)
+                && !recent().any(|note| note.client == client && matches!(note.operation.step, Step::Returned(_)))
+        });
+        match blocked {
+            None => Ok(()),
+            Some(&client) => Err(format!("{} has been told of no success since {quiet}", world.setup().name(client))),
+        }
+    })
+}
+
+/// A broker that does not serve keeps its session and its source, and none of the timers of one that does.
+fn no_leak(brokers: Vec<NodeId>) -> Always<Node> {
+    Always::in_world("no-leak", move |world: &World<Node>| {
+        for &id in &brokers {
+            let Some(passive) = world.actor(id).and_then(broker) else { continue };
+            if !matches!(passive.phase(), Phase::Registering | Phase::Copying | Phase::Replica | Phase::AwaitingNext) {
+                continue;
+            }
+            let name = world.setup().name(id);
+            let of_a_live = [Timer::SyncTimeout, Timer::SlowReplica, Timer::FailureCheck];
+            if let Some(timer) = world.timers(id).iter().find(|timer| of_a_live.contains(timer)) {
+                return Err(format!("{name} does not serve but still has timer {timer:?}"));
+            }
+            if let Some(kept) = world.connections(id).iter().find(|kept| !passive.keeps(kept.id)) {
+                let peer = world.setup().name(kept.peer);
+                return Err(format!("{name} does not serve but still has connection {:?} with {peer}", kept.id));
+            }
+        }
+        Ok(())
+    })
+}
