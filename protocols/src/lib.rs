@@ -1,6 +1,7 @@
 //! The protocols.
 
 pub mod artemis;
+pub mod artemis_flow_control;
 pub mod artemis_lock_manager;
 pub mod artemis_shared_store;
 pub mod lease;
