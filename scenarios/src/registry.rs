@@ -90,6 +90,7 @@ impl Registry {
     /// The protocols that come with Fencepost.
     pub fn bundled() -> Self {
         let mut registry = Registry::new();
+        registry.register::<protocols::artemis_flow_control::ArtemisFlowControl>();
         registry.register::<protocols::artemis::Artemis>();
         registry.register::<protocols::artemis_lock_manager::ArtemisLockManager>();
         registry.register::<protocols::artemis_shared_store::ArtemisSharedStore>();
