@@ -1,13 +1,14 @@
 //! `cargo bench -p peers`: how fast Fencepost is, beside a bare event loop, madsim and turmoil.
 //!
-//! Prints a table of medians and ratios, and as its last line one JSON object. Not a test: nothing here fails because
-//! a machine is slow, only because an engine did not do the work.
+//! Prints a table of medians and ratios in processor time, and as its last line one JSON object. Not a test: nothing
+//! here fails because a machine is slow, only because an engine did not do the work.
 
 use std::process::{Command, ExitCode};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use peers::{Engine, WITHOUT_MADSIM, Work};
 
+mod failback;
 mod report;
 mod rounds;
 mod worlds;
@@ -20,15 +21,24 @@ struct Options {
     /// Turns that each contestant gets; medians are taken over them
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// The bundled scenario that is measured
+    #[arg(long, default_value = "artemis/failback")]
+    scenario: String,
     /// Seeds after which memory is compared with what it was before
     #[arg(long, default_value_t = 50_000)]
     growth_seeds: u64,
-    /// Does nothing but run this many seeds of Fencepost's heartbeat, for a profiler to watch
-    #[arg(long, value_name = "SEEDS")]
-    profile: Option<u64>,
+    /// Does nothing but run Fencepost on one work, for a profiler to watch
+    #[arg(long, value_name = "WORK")]
+    profile: Option<Profiled>,
     /// Set by `cargo bench`; without it, as in a test run of all targets, every part runs once and briefly
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Profiled {
+    Heartbeat,
+    Failback,
 }
 
 fn main() -> ExitCode {
@@ -37,9 +47,16 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let mut options = Options::parse();
-    if let Some(seeds) = options.profile {
-        (0..seeds).for_each(|seed| Engine::Fencepost.run(Work::Heartbeat, seed));
-        return ExitCode::SUCCESS;
+    match options.profile {
+        Some(Profiled::Heartbeat) => {
+            (0..u64::from(options.rounds) * 100).for_each(|seed| Engine::Fencepost.run(Work::Heartbeat, seed));
+            return ExitCode::SUCCESS;
+        }
+        Some(Profiled::Failback) => {
+            failback::measure(&options.scenario, options.rounds);
+            return ExitCode::SUCCESS;
+        }
+        None => {}
     }
     if !options.bench {
         (options.rounds, options.growth_seeds) = (1, 1_000);
@@ -50,6 +67,7 @@ fn main() -> ExitCode {
         ping_pong_64: compare(Work::PingPong { in_flight: 64 }, &options),
         worlds: Worlds { three: worlds::measure(3, options.rounds), fifty: worlds::measure(50, options.rounds) },
         footprint: footprint(options.growth_seeds),
+        failback: failback::measure(&options.scenario, options.rounds),
     };
     print!("{report}");
     ExitCode::SUCCESS

@@ -12,6 +12,7 @@ pub struct Report {
     pub ping_pong_64: Comparison,
     pub worlds: Worlds,
     pub footprint: Footprint,
+    pub failback: Failback,
 }
 
 /// Milliseconds that each engine takes for one work.
@@ -35,6 +36,15 @@ pub struct WorldTimes {
     pub clone_us: f64,
 }
 
+/// How fast a bundled scenario runs on one core.
+#[derive(Serialize)]
+pub struct Failback {
+    #[serde(skip)]
+    pub scenario: String,
+    pub events_per_s: f64,
+    pub seeds_per_s: f64,
+}
+
 /// What the program `footprint` found.
 #[derive(Deserialize)]
 pub struct Footprint {
@@ -54,6 +64,7 @@ struct Line<'a> {
     ping_pong_1: &'a Comparison,
     ping_pong_64: &'a Comparison,
     world: World,
+    failback: &'a Failback,
 }
 
 #[derive(Serialize)]
@@ -75,6 +86,7 @@ impl Report {
                 clone_us: self.worlds.three.clone_us,
                 bytes: self.footprint.three_nodes,
             },
+            failback: &self.failback,
         }
     }
 }
@@ -105,6 +117,13 @@ impl fmt::Display for Report {
         if let Some([before, after]) = resident_kib {
             writeln!(f, "  resident                    {before:>8} KiB{after:>10} KiB")?;
         }
+        let Failback { scenario, events_per_s, seeds_per_s } = &self.failback;
+        writeln!(f, "\n{scenario} on one core")?;
+        writeln!(
+            f,
+            "  {events_per_s:.0} events/s, {seeds_per_s:.0} seeds/s, {:.0} events a seed",
+            events_per_s / seeds_per_s
+        )?;
         writeln!(f, "\n{}", serde_json::to_string(&self.line()).expect("plain numbers become JSON"))
     }
 }

@@ -1,6 +1,9 @@
 //! Timing in turns: A B C D, A B C D, and so on, so that a slow minute of the machine is a slow minute for all.
+//!
+//! What is counted is the processor time of the whole process. All contestants do nothing but compute, madsim on a
+//! thread of its own, and a neighbour that takes the processor away should not be charged to any of them.
 
-use std::time::Instant;
+use cpu_time::ProcessTime;
 
 /// Something to time.
 pub struct Contestant<'a> {
@@ -15,9 +18,9 @@ impl<'a> Contestant<'a> {
         Contestant { repeats, turn: Box::new(turn) }
     }
 
-    /// Seconds that one repetition takes.
+    /// Processor seconds that one repetition takes.
     fn time(&mut self) -> f64 {
-        let start = Instant::now();
+        let start = ProcessTime::now();
         for _ in 0..self.repeats {
             (self.turn)();
         }

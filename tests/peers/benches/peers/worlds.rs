@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant as WallClock;
 
+use cpu_time::ProcessTime;
 use peers::fencepost::heartbeat;
 use sim_core::{Instant, Schedule, World};
 
@@ -33,12 +33,12 @@ pub fn measure(nodes: u16, rounds: u32) -> WorldTimes {
     WorldTimes { construct_us: median(construct) * 1e6, clone_us: median(clone) * 1e6 }
 }
 
-/// Seconds that `make` takes.
+/// Processor seconds that `make` takes.
 fn time<T>(mut make: impl FnMut() -> T) -> f64 {
     let mut made = Vec::with_capacity(BATCH);
     let mut seconds = 0.0;
     for _ in 0..BATCHES {
-        let start = WallClock::now();
+        let start = ProcessTime::now();
         for _ in 0..BATCH {
             made.push(black_box(make()));
         }
