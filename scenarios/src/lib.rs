@@ -1,6 +1,10 @@
 //! Scenario files: their format, what samples and runs them, and what reports on them.
 
+pub mod catalogue;
+pub mod cli;
 pub mod format;
 pub mod nemesis;
 pub mod registry;
+pub mod regressions;
 pub mod report;
+pub mod runner;

@@ -1,7 +1,11 @@
 //! How a run is told: to a person at a terminal, to a browser, to a machine.
 
+pub mod failure;
 pub mod html;
+pub mod json;
+pub mod junit;
 pub mod story;
+pub mod table;
 pub mod timeline;
 mod words;
 

@@ -1,0 +1,278 @@
+//! What can be typed: verbs, options, and the help that describes them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use sim_core::search::{Seeds, Shard, parse_seed};
+
+/// Deterministic simulation testing of failover protocols.
+///
+/// Without a verb, runs every bundled scenario.
+#[derive(Debug, Parser)]
+#[command(name = "fencepost", version, after_long_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do; `run` if left out.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every verb.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Common {
+    /// When to use colour; `auto` is on terminals, unless NO_COLOR is set.
+    #[arg(long, value_name = "WHEN", default_value = "auto", global = true)]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line on standard output, and nothing else there.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Runs scenarios and compares each verdict with what its file expects
+    Run(RunArgs),
+    /// Runs many seeds of one scenario and shows what fails
+    Fuzz(FuzzArgs),
+    /// Runs one seed again and draws what happened
+    Replay(ReplayArgs),
+    /// Reads scenario files and shows everything that is wrong with them
+    Check(CheckArgs),
+    /// Lists what can be run, and what a scenario file can name
+    List(ListArgs),
+    /// Prints the JSON schema of scenario files, for editors
+    Schema,
+    /// Prints a script that completes this command in a shell
+    #[command(
+        after_long_help = "Example, for bash:\n  fencepost completions bash > ~/.local/share/bash-completion/completions/fencepost"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Default, Args)]
+#[command(after_long_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// Names such as `artemis/failback`, folders such as `artemis`, or files; every bundled scenario if left out.
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+
+    /// Run one seed of each; decimal, or hexadecimal after 0x. [env: FENCEPOST_SEED]
+    #[arg(long, value_name = "SEED", value_parser = parse_seed, conflicts_with_all = ["seeds", "time"])]
+    pub seed: Option<u64>,
+
+    /// Run the first N seeds of each, or those from A up to, not including, B. [env: FENCEPOST_SEEDS]
+    #[arg(long, value_name = "N|A..B")]
+    pub seeds: Option<Seeds>,
+
+    /// Run seeds of each scenario for this long, such as `90s`, `10m` or `1h 30m`.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub time: Option<Duration>,
+
+    /// Run only the i-th of n equal parts of the scenarios, such as 2/4.
+    #[arg(long, value_name = "i/n")]
+    pub shard: Option<Shard>,
+
+    #[command(flatten)]
+    pub how: How,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = FUZZ_EXAMPLES)]
+pub struct FuzzArgs {
+    /// The scenario: a name such as `artemis/failback`, or a file.
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+
+    /// Run the first N seeds, or those from A up to, not including, B. [env: FENCEPOST_SEEDS]
+    #[arg(long, value_name = "N|A..B")]
+    pub seeds: Option<Seeds>,
+
+    /// Run seeds for this long, such as `90s`, `10m` or `1h 30m`.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub time: Option<Duration>,
+
+    /// Run only the i-th of n equal parts of the seeds, such as 2/4.
+    #[arg(long, value_name = "i/n")]
+    pub shard: Option<Shard>,
+
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// Options of `run` and `fuzz`.
+#[derive(Debug, Default, Args)]
+pub struct How {
+    /// Threads; as many as there are cores if left out. The result does not depend on it. [env: FENCEPOST_JOBS]
+    #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
+    pub jobs: Option<usize>,
+
+    /// Run every seed twice and compare all that can be told of the two runs.
+    #[arg(long)]
+    pub check_determinism: bool,
+
+    /// Keep the failures that are shown: add them to the seeds that are run before any other.
+    #[arg(long)]
+    pub keep: bool,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+
+    /// Write the results to this file as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+
+    /// Write the results to this file as a web page, with a picture of each first failure.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = REPLAY_EXAMPLES)]
+pub struct ReplayArgs {
+    /// The scenario: a name such as `artemis/failback`, or a file.
+    #[arg(value_name = "SCENARIO", required_unless_present = "schedule")]
+    pub scenario: Option<String>,
+
+    /// The seed; decimal, or hexadecimal after 0x. [env: FENCEPOST_SEED]
+    #[arg(long, value_name = "SEED", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+
+    /// Run what this file says, instead of what a seed makes of the scenario.
+    #[arg(long, value_name = "FILE", conflicts_with = "seed")]
+    pub schedule: Option<PathBuf>,
+
+    /// Show every event, and not only those that matter most.
+    #[arg(long)]
+    pub all: bool,
+
+    /// Write the run to this file as a web page.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Files, folders or names; every bundled scenario if left out.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = LIST_EXAMPLES)]
+pub struct ListArgs {
+    /// What to list; everything if left out.
+    #[arg(value_enum)]
+    pub what: Vec<Listed>,
+
+    /// Only what belongs to this protocol.
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<String>,
+
+    /// How to list.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// The protocols.
+    Protocols,
+    /// The scenarios.
+    Scenarios,
+    /// The properties that a scenario can ask for.
+    Invariants,
+    /// The historical defects that a scenario can switch on.
+    Defects,
+    /// The milestones that a scenario can wait for.
+    Marks,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  fencepost                                       every bundled scenario
+  fencepost run artemis                           all scenarios of one folder
+  fencepost fuzz artemis/failback --time 10m      look for a seed that fails
+  fencepost replay artemis/failback --seed 0x2a   see what happened
+
+Exit codes:
+  0   everything is as the scenario files expect
+  1   anything that has no code of its own, such as a canary that caught nothing
+  2   the command line or an environment variable is wrong
+  4   nothing was selected
+  10  a safety property was violated
+  11  a liveness property was violated
+  12  two runs of one seed differed
+  13  inconclusive: something that should sometimes happen never did
+  96  a scenario file is wrong
+  130 interrupted
+
+If several apply, a violation goes before the rest. Environment variables stand for options that are not given:
+FENCEPOST_SEED, FENCEPOST_SEEDS and FENCEPOST_JOBS.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  fencepost run                               every bundled scenario with its own seeds
+  fencepost run artemis/failback my.toml      one by name, one from a file
+  fencepost run artemis --seeds 5000          more seeds
+  fencepost run --shard 2/4 --junit out.xml   the second quarter of the scenarios, in a CI job
+  fencepost run --check-determinism           every seed twice
+
+A scenario is never split between shards, because its verdict is about all of its seeds; `fuzz --shard` splits the seeds.
+A canary stops at the first violation that it expects.";
+
+const FUZZ_EXAMPLES: &str = "\
+Examples:
+  fencepost fuzz artemis/failback --seeds 100000
+  fencepost fuzz scenarios/artemis/failback.toml --time 10m --shard 2/4
+  fencepost fuzz artemis/failback --seeds 5000..10000 --keep
+
+Without --seeds or --time, runs the scenario's own seeds. With --time alone, runs seeds from 0 on until the time is up.
+The same seeds give the same trace hash, whatever --jobs is.";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  fencepost replay artemis/failback --seed 0x9e3779b97f4a7c15
+  fencepost replay artemis/failback --seed 7 --all --html run.html
+  fencepost replay --schedule shrunk.toml
+
+The exit code is that of this one run: 0 if nothing was violated, 10 or 11 if something was, whatever the file expects.";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  fencepost list scenarios
+  fencepost list invariants marks --protocol artemis";
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let duration = humantime_serde::re::humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a duration such as 90s, 10m or 1h 30m"))?;
+    if duration.is_zero() { Err("no time at all: write a duration such as 10m".to_owned()) } else { Ok(duration) }
+}
+
+/// A number of threads.
+pub fn parse_jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(jobs @ 1..=1024) => Ok(jobs),
+        _ => Err(format!("`{text}` is not a number of threads from 1 to 1024")),
+    }
+}
