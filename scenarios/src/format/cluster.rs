@@ -125,7 +125,14 @@ fn add_clients(reader: &mut Reader, item: &Item<'_>, clients: usize, known: &mut
 /// Puts the nodes on machines: first those that the file names, then one for each other node.
 fn hosts(reader: &mut Reader, item: Option<&Item<'_>>, known: &mut Known<'_>) {
     let mut placed: Vec<Option<HostId>> = vec![None; known.members.len()];
-    let table = item.and_then(|item| reader.table(item));
+    let table = item.and_then(|item| {
+        let table = reader.table(item)?;
+        if table.len() as u64 > MAX_MEMBERS {
+            reader.bad_value(item, "has more machines than a cluster can have nodes", "remove those that carry none");
+            return None;
+        }
+        Some(table)
+    });
     for (key, value) in table.map(in_order).unwrap_or_default() {
         let name: &str = key.get_ref();
         if known.members.iter().any(|member| member.name == name) {
@@ -137,6 +144,10 @@ fn hosts(reader: &mut Reader, item: Option<&Item<'_>>, known: &mut Known<'_>) {
         let expects = "a list of nodes such as `[\"alpha\", \"beta\"]`";
         let nodes = Item { key: "hosts", expects, value: value.get_ref(), span: value.span() };
         let Some(nodes) = reader.list(&nodes) else { continue };
+        if nodes.is_empty() {
+            let message = format!("the machine `{name}` carries no node");
+            reader.problem(value.span(), message, "empty", "name at least one node, or remove the machine");
+        }
         for item in &nodes {
             let Some(node) = known.node(reader, &item.expecting("the name of a node in quotes")) else { continue };
             if let Some(other) = placed[node.index()] {

@@ -10,6 +10,7 @@ use super::grammar::Shape;
 use super::known::Known;
 use super::reader::{Item, Reader, Section};
 use super::tables::{STEP, WHEN};
+use crate::nemesis::IDS_PER_KIND;
 
 /// A step with the places that later errors point at.
 pub(super) struct Step {
@@ -21,7 +22,13 @@ pub(super) struct Step {
 /// Reads all steps, numbered in the order of the file.
 pub(super) fn steps(reader: &mut Reader, item: &Item<'_>, known: &Known<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (number, element) in reader.list(item).unwrap_or_default().iter().enumerate() {
+    let elements = reader.list(item).unwrap_or_default();
+    if elements.len() >= IDS_PER_KIND as usize {
+        let help = format!("a scenario has fewer than {IDS_PER_KIND} steps: use `[random]` for many faults");
+        reader.bad_value(item, "has too many entries", help);
+        return steps;
+    }
+    for (number, element) in elements.iter().enumerate() {
         let element = element.expecting("a table such as `{ at = \"10s\", do.crash = { node = \"alpha\" } }`");
         let Some(section) = reader.subsection(&STEP, "`[[step]]`", &element) else { continue };
         steps.extend(step(reader, &section, known, number as u32));

@@ -42,3 +42,10 @@ fn a_scenario_runs_and_its_recording_ends_like_it() {
         assert!(!trace.entries.is_empty());
     }
 }
+
+#[test]
+fn a_byte_order_mark_and_foreign_line_ends_do_not_matter() {
+    let text = format!("\u{feff}{}", EVERYTHING.replace('\n', "\r\n"));
+    let scenario = read(&text).unwrap_or_else(|error| panic!("{:?}", miette::Report::new(error)));
+    assert_eq!(scenario.steps, read(EVERYTHING).expect("it is sound").steps);
+}
