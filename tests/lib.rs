@@ -1,7 +1,10 @@
 //! What the whole-product tests share: where things are, and the rules of the source tree.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 
 pub mod rules;
 
@@ -48,4 +51,37 @@ fn collect(root: &Path, folder: &str, endings: &[&str], files: &mut Vec<File>) {
             files.push(File { path, text });
         }
     }
+}
+
+/// The `fencepost` command of this very build, called from the root of the workspace and without what the
+/// environment would have it do differently.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn fencepost() -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let program = BUILT.get_or_init(build_fencepost);
+    let mut command = Command::new(program);
+    command.current_dir(workspace());
+    for variable in ["FENCEPOST_SEED", "FENCEPOST_SEEDS", "FENCEPOST_JOBS", "CI", "NO_COLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(variable);
+    }
+    command.env("COLUMNS", "100");
+    command
+}
+
+/// Cargo builds the programs of a test's own package only, so this one is asked for.
+fn build_fencepost() -> PathBuf {
+    let tests = env::current_exe().expect("a test knows its own path");
+    // target/<profile>/deps/<test>
+    let profile = tests.ancestors().nth(2).expect("tests lie two folders below the profile's");
+    let target = profile.parent().expect("a profile's folder lies in the target folder");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "scenarios", "--bin", "fencepost", "--target-dir"]).arg(target);
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo.current_dir(workspace()).status().expect("cargo can be run");
+    assert!(status.success(), "fencepost cannot be built: {status}");
+    profile.join(format!("fencepost{}", env::consts::EXE_SUFFIX))
 }
