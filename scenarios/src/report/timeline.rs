@@ -139,10 +139,14 @@ fn lines(out: &mut String, first: &str, rest: &str, body: &str, style: Style, la
 }
 
 fn legend(out: &mut String, story: &Story<'_>, layout: &Layout, options: &Options) {
-    let mut signs: Vec<String> =
-        layout.letters.iter().map(|(role, letter)| format!("{letter} {}", visible(role))).collect();
-    signs.push("│ up without a role".to_owned());
-    signs.push("┊ paused".to_owned());
+    let mut signs: Vec<String> = Vec::new();
+    if layout.nodes > 0 {
+        signs.extend(layout.letters.iter().map(|(role, letter)| format!("{letter} {}", visible(role))));
+        signs.push("│ up without a role".to_owned());
+        signs.push("┊ paused".to_owned());
+    } else {
+        signs.push("a column for each node takes a wider terminal".to_owned());
+    }
     if layout.slots > 0 {
         signs.push("┃ while a fault lasts".to_owned());
     }

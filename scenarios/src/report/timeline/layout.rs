@@ -21,7 +21,7 @@ pub(super) struct Layout {
     pub slots: usize,
     /// From one node's column to the next.
     pub pitch: usize,
-    /// How many nodes there are.
+    /// How many nodes have a column: all, or none if that is more than the terminal can show.
     pub nodes: usize,
     /// Where words go.
     pub room: Room,
@@ -72,7 +72,14 @@ impl Layout {
             let rest = width.saturating_sub(layout.columns_end());
             if rest >= GOOD_WIDTH || pitch == 2 && rest >= LEAST_WIDTH {
                 layout.room = Room::Beside(rest);
-                break;
+                return layout;
+            }
+        }
+        if layout.columns_end() > width {
+            layout.nodes = 0;
+            let rest = width.saturating_sub(layout.columns_end());
+            if rest >= LEAST_WIDTH {
+                layout.room = Room::Beside(rest);
             }
         }
         layout
@@ -120,6 +127,9 @@ impl Layout {
 
     /// The names above the columns: side by side if they fit, else as a stair.
     pub(super) fn header(&self, story: &Story<'_>) -> Vec<String> {
+        if self.nodes == 0 {
+            return Vec::new();
+        }
         let names: Vec<String> = story.recording.nodes.iter().map(|node| visible(&node.name)).collect();
         let widths: Vec<usize> = names.iter().map(|name| textwrap::core::display_width(name)).collect();
         let left = self.gutter_width() + self.bars_width();
