@@ -101,6 +101,8 @@ pub struct Defects {
     pub own_entry_counts: bool,
     /// ARTEMIS-4143: a lost lock goes unnoticed.
     pub lost_lock_unnoticed: bool,
+    /// ART-L6: a `live` broker that found nobody serving never announces itself, even if somebody serves by now.
+    pub announces_once: bool,
 }
 
 impl Defects {
@@ -111,6 +113,7 @@ impl Defects {
             no_wait_for_announcement: ids.contains("ARTEMIS-256c"),
             own_entry_counts: ids.contains("ARTEMIS-423"),
             lost_lock_unnoticed: ids.contains("ARTEMIS-4143"),
+            announces_once: ids.contains("ART-L6"),
         }
     }
 }

@@ -44,6 +44,15 @@
 //! A1 has an honest interval. A broker that has been paused beyond its lease wakes up as LIVE, and so it remains until its
 //! monitor, which is overdue, has had an answer or has run into its timeout: `lock-monitor` and
 //! `store-timeout` together bound the overlap. A broker that is cut off stops long before its lease ends.
+//!
+//! # Where this departs from upstream
+//! - `journal-fencing`, as above; upstream has none, and `shared-store-unfenced` shows what that costs.
+//! - A returning `live` broker announces itself whenever it finds the lock taken, not only if it was taken at its
+//!   first look. Otherwise a backup that takes over right after that look never hears of it (ART-L6).
+//!
+//! A hazard that is upstream's own and kept here: FAILINGBACK stays in the lock file when whoever wrote it dies. Should
+//! the acting live die as well before the other is back, it comes back as a backup and takes over nothing;
+//! `shared-store-forsaken` shows it.
 
 mod broker;
 mod client;

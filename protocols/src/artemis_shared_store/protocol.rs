@@ -56,6 +56,11 @@ impl Protocol for ArtemisSharedStore {
             about: "A serving broker does not notice that its lock on the network file system has gone to another.",
             breaks: &["at-most-one-live"],
         },
+        Defect {
+            id: "ART-L6",
+            about: "A `live` broker that found nobody serving never announces itself to the backup that then took over.",
+            breaks: &["one-live-one-backup"],
+        },
     ];
 
     const MARKS: &'static [Named] = &[

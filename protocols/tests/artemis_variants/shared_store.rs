@@ -1,8 +1,10 @@
 //! The shared-store pair: failover and failback as they should go, and each defect beside the fix.
 
+use std::time::Duration;
+
 use super::case::{Case, caught, clean, secs};
 use protocols::artemis_shared_store::ArtemisSharedStore;
-use sim_core::Fault;
+use sim_core::{Degradation, Fault, HostId};
 
 const ALL: &[&str] = &[
     "at-most-one-live",
@@ -74,6 +76,39 @@ fn without_fencing_a_live_that_wakes_overwrites_what_was_acknowledged() {
         pause("alpha"),
     );
     caught(&case.run(&["no-acknowledged-send-lost"], 0..200), "no-acknowledged-send-lost");
+}
+
+#[test]
+fn without_fencing_a_live_that_wakes_writes_without_the_lock() {
+    let case = pair(240).config(|config| config.journal_fencing = false).fault(
+        secs(10),
+        secs(20),
+        Some(secs(40)),
+        pause("alpha"),
+    );
+    caught(&case.run(&["at-most-one-writer"], 0..200), "at-most-one-writer");
+}
+
+/// The live's machine reboots, so that its lock is free as soon as it is back, and what it writes reaches the store
+/// late.
+fn return_during_takeover(case: Pair) -> Pair {
+    case.fault(secs(10), secs(12), Some(secs(3)), |case| Fault::HostFailure { host: HostId(case.node("alpha").0) })
+        .fault(secs(11), secs(11), Some(secs(20)), |case| Fault::Degrade {
+            from: case.node("alpha"),
+            to: case.node("nfs"),
+            degradation: Degradation { latency: Duration::from_millis(800), ..Degradation::default() },
+        })
+}
+
+#[test]
+fn a_live_that_is_back_during_the_takeover_gets_its_place_back() {
+    clean(&return_during_takeover(pair(120)).run(ALL, 0..200), 200, &["live-started"]);
+}
+
+#[test]
+fn art_l6_a_live_that_is_back_during_the_takeover_waits_for_ever() {
+    let case = return_during_takeover(pair(120)).defect("ART-L6");
+    caught(&case.run(ALL, 0..200), "one-live-one-backup");
 }
 
 fn slow_return(case: Pair) -> Pair {

@@ -31,9 +31,11 @@ impl Broker {
             (Phase::Probing, Lock::Primary) => self.mount().ask(Message::Unlock(Lock::Primary), ctx),
             (Phase::AwaitingPrimary, Lock::Primary) if granted => self.claim(ctx),
             (Phase::AwaitingPrimary, Lock::Primary) => {
-                // The backup may have taken over since nobody was found serving. It will not fail back to a broker
+                // The backup may have taken over since nobody was found serving, and it will not fail back to a broker
                 // that it has not heard of.
-                self.announce(ctx);
+                if !self.settings.defects.announces_once {
+                    self.announce(ctx); // ART-L6
+                }
                 self.poll_later(ctx);
             }
             (Phase::AwaitingBackup, Lock::Backup) if granted => {
