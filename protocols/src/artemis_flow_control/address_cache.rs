@@ -147,4 +147,17 @@ mod tests {
         assert!(cache.overfull());
         assert_eq!(cache.sweep(), 0);
     }
+
+    #[test]
+    fn a_sweep_drops_an_entry_that_has_and_expects_nothing() {
+        // Since ARTEMIS-6031 and ARTEMIS-5733 were fixed, an entry without credits always expects some.
+        let config = Config { producer_window_size: 1000, ..Config::default() };
+        let as_was = Defects { exact_size_not_requested: true, ..Defects::NONE };
+        let mut cache = CreditsCache::new(Flavour::Asynchronous, &config, as_was);
+        cache.acquire(0, 1000);
+        assert_eq!(cache.sweep(), 1);
+        let mut cache = CreditsCache::new(Flavour::Asynchronous, &config, Defects::NONE);
+        cache.acquire(0, 1000);
+        assert_eq!(cache.sweep(), 0);
+    }
 }

@@ -91,7 +91,7 @@ impl Client {
     pub fn start(&mut self, ctx: &mut Context<Node>) {
         self.heartbeats.start(&self.config, ctx);
         // A process that was restarted goes on with other ids.
-        let number = (ctx.random() & 0xffff) as u32;
+        let number = (ctx.random() & 0x7fff) as u32;
         self.start_run(number, ctx);
     }
 
@@ -162,7 +162,7 @@ impl Client {
             }
             Timer::TearDown(step) => self.tear_down(step, ctx),
             Timer::ProducerEnded => self.producer_ended(),
-            Timer::RescanLeaks => self.rescan_leaks(ctx),
+            Timer::RescanLeaks => self.look_for_leaks(ctx),
             _ => {}
         }
     }
@@ -248,7 +248,7 @@ impl Client {
 impl Run {
     /// Whether the producer waits: for credits, the transport, or a connection.
     pub fn is_blocked(&self) -> bool {
-        self.producer == Producer::Running && self.outgoing.is_some()
+        self.producer == Producer::Running && (self.outgoing.is_some() || !self.replay.is_empty())
     }
 
     /// Whether the session has a connection, or thinks so.

@@ -74,12 +74,8 @@ impl Client {
         }
     }
 
-    /// Looks again for what the run has left behind.
-    pub(super) fn rescan_leaks(&mut self, ctx: &mut Context<Node>) {
-        self.look_for_leaks(ctx);
-    }
-
-    fn look_for_leaks(&mut self, ctx: &mut Context<Node>) {
+    /// Looks for what the run has left behind; if there is something, looks again after a while before it says so.
+    pub(super) fn look_for_leaks(&mut self, ctx: &mut Context<Node>) {
         let now = ctx.now();
         let since = *self.harness.looking_since.get_or_insert(now);
         let Some(run) = self.runs.last_mut() else { return };
