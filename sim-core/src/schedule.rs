@@ -91,13 +91,12 @@ pub type Draw = [u32; 4];
 /// Words in a block of buffered decisions: what one call of the generator makes.
 const BLOCK_WORDS: usize = 64;
 const DRAWS_PER_BLOCK: u32 = (BLOCK_WORDS / 4) as u32;
-/// Buffered blocks at most; sites share them by number. A power of two.
-const BUFFERS: usize = 16;
-
+/// Places for the blocks of sites that have none of their own.
+const SHARED: usize = 8;
 /// Random access to the decisions of a seed: `draw(site, n)` is a pure function of (seed, site, n).
 ///
-/// A few blocks are kept so that consecutive decisions at a site cost a look-up; they are a cache, not state, and a
-/// clone starts without them.
+/// The last block of each site is kept so that consecutive decisions at a site cost a look-up; they are a cache, not
+/// state, and a clone starts without them.
 ///
 /// ```
 /// use sim_core::{NodeId, Randomness, Site};
@@ -111,10 +110,13 @@ const BUFFERS: usize = 16;
 #[derive(Debug)]
 pub struct Randomness {
     key: ChaCha8Rng,
-    buffers: Vec<Buffer>,
+    /// How many nodes have places of their own for their sites.
+    nodes: usize,
+    /// Filled when first needed: most links of a large cluster carry nothing.
+    buffers: Vec<Option<Box<Buffer>>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Buffer {
     stream: u64,
     block: u32,
@@ -123,40 +125,57 @@ struct Buffer {
 
 impl Clone for Randomness {
     fn clone(&self) -> Self {
-        Randomness { key: self.key.clone(), buffers: Vec::new() }
+        Randomness { key: self.key.clone(), nodes: self.nodes, buffers: Vec::new() }
     }
 }
 
 impl Randomness {
     /// The decisions of `seed`.
     pub fn new(seed: u64) -> Self {
-        Randomness { key: ChaCha8Rng::seed_from_u64(seed), buffers: Vec::new() }
+        Randomness::for_nodes(seed, 0)
+    }
+
+    /// The decisions of `seed`, with room to keep a block for each site of so many nodes. What is decided is the same.
+    pub(crate) fn for_nodes(seed: u64, nodes: usize) -> Self {
+        Randomness { key: ChaCha8Rng::seed_from_u64(seed), nodes, buffers: Vec::new() }
     }
 
     /// The `n`-th decision at `site`.
+    #[inline]
     pub fn draw(&mut self, site: Site, n: u32) -> Draw {
         let stream = site.stream();
         let block = n / DRAWS_PER_BLOCK;
-        // Links of a small cluster fall into different places: sender and receiver both count.
-        let place = ((stream >> 14) ^ stream ^ (stream >> 56 << 2)) as usize % BUFFERS;
+        let place = self.place(site);
         let buffer = match self.buffers.get(place) {
-            Some(buffer) if buffer.stream == stream && buffer.block == block => buffer,
+            Some(Some(buffer)) if buffer.stream == stream && buffer.block == block => buffer,
             _ => self.fill(place, stream, block),
         };
         let at = (n % DRAWS_PER_BLOCK) as usize * 4;
         [buffer.words[at], buffer.words[at + 1], buffer.words[at + 2], buffer.words[at + 3]]
     }
 
+    /// Where a site's block is kept. Sites that are no known node's share a few places.
+    #[inline]
+    fn place(&self, site: Site) -> usize {
+        let nodes = self.nodes;
+        match site {
+            Site::Link(from, to) if from.index().max(to.index()) < nodes => SHARED + from.index() * nodes + to.index(),
+            Site::Node(node) if node.index() < nodes => SHARED + nodes * nodes + node.index(),
+            Site::Disk(node) if node.index() < nodes => SHARED + nodes * nodes + nodes + node.index(),
+            _ => site.stream() as usize % SHARED,
+        }
+    }
+
     #[cold]
     fn fill(&mut self, place: usize, stream: u64, block: u32) -> &Buffer {
         if self.buffers.is_empty() {
-            // Stream 0 is no site's, so these are recognised as empty.
-            self.buffers.resize(BUFFERS, Buffer { stream: 0, block: 0, words: [0; BLOCK_WORDS] });
+            self.buffers.resize_with(SHARED + self.nodes * (self.nodes + 2), || None);
         }
         let mut generator = self.key.clone();
         generator.set_stream(stream);
         generator.set_word_pos(u128::from(block) * BLOCK_WORDS as u128);
-        let buffer = &mut self.buffers[place];
+        let buffer =
+            self.buffers[place].get_or_insert_with(|| Box::new(Buffer { stream, block, words: [0; BLOCK_WORDS] }));
         buffer.stream = stream;
         buffer.block = block;
         let mut bytes = [0; BLOCK_WORDS * 4];

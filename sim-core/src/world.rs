@@ -95,7 +95,7 @@ impl<A: Actor> World<A> {
         let count = setup.nodes.len();
         assert!(count <= MAX_NODES, "a world has at most {MAX_NODES} nodes, not {count}");
         let mut queue = Queue::default();
-        let mut randomness = Randomness::new(schedule.seed);
+        let mut randomness = Randomness::for_nodes(schedule.seed, count);
         for node in setup.node_ids() {
             queue.push(0, Event::Start { node });
         }
