@@ -446,7 +446,7 @@ impl<A: Actor> Context<'_, A> {
         token
     }
 
-    /// The node's one thread is occupied from the end of this handler: its events wait that long.
+    /// The node's one thread is occupied from the end of this handler: its events wait that long, in world time.
     pub fn busy(&mut self, duration: Duration) {
         self.effects.push(Effect::Busy(duration));
     }

@@ -234,7 +234,7 @@ impl<A: Actor> World<A> {
             Input::Message { from, message, via } => self.deliver(node, from, message, via, cause),
             Input::Timer(due) => {
                 let timer = self.nodes[node.index()].timers.fire(due)?;
-                self.begin(node, 3, 0);
+                self.begin(node, 3, due.slot as u16);
                 self.record_caused(cause, || What::Timer { node, timer: format!("{timer:?}") });
                 self.call(node, None, |actor, ctx| actor.on_timer(timer, ctx))
             }

@@ -353,6 +353,19 @@ fn a_paused_reader_blocks_the_writer_without_breaking_the_connection() {
 }
 
 #[test]
+fn a_writer_that_waits_for_a_full_window_notices_that_the_reader_s_machine_is_gone() {
+    let story = |back| {
+        small_buffers(Story::connected())
+            .fault(20, Fault::Pause { node: B }, None)
+            .act(30, A, fill)
+            .fault(100, Fault::HostFailure { host: sim_core::HostId(1) }, back)
+            .run()
+    };
+    assert_eq!(story(None).actor(A).unwrap().entries[2..], ["30.1s closed TimedOut"]);
+    assert_eq!(story(Some(1000)).actor(A).unwrap().entries[2..], ["1.105s closed Reset"]);
+}
+
+#[test]
 fn a_writer_that_ignores_the_watermark_loses_the_connection() {
     let world = small_buffers(Story::connected())
         .act(20, A, |diary, ctx| {

@@ -408,7 +408,13 @@ impl<A: Actor> World<A> {
                     pair.pipe(side).waiting.clear();
                     self.send_reset(id, side);
                 }
-                Stop::HostFailure => pair.pipe(side).waiting.clear(),
+                Stop::HostFailure => {
+                    pair.pipe(side).waiting.clear();
+                    // A peer that waits for room in the window probes for it, and hears nothing from now on.
+                    if !pair.pipe(side.other()).waiting.is_empty() {
+                        self.expect_answer(id, side.other());
+                    }
+                }
             }
             self.forget_if_dead(id);
         }
