@@ -260,10 +260,14 @@ impl Judged {
         match expect {
             Expect::Pass => verdict == Verdict::Pass,
             Expect::Violates(name) => {
-                let replayed = |r: &Replayed| r.failure.as_ref().is_some_and(|f| f.violation.invariant == *name);
+                // One that was kept under another name than the file expects has not failed as it did.
+                let as_it_did = |r: &Replayed| {
+                    let failure = r.failure.as_ref().map(|failure| &failure.violation.invariant);
+                    failure == Some(&r.regression.invariant) && failure == Some(name)
+                };
                 self.report.divergence.is_none()
                     && self.report.tally.violations.keys().eq([name])
-                    && self.regressions.iter().all(replayed)
+                    && self.regressions.iter().all(as_it_did)
             }
         }
     }
