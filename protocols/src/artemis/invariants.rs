@@ -107,7 +107,7 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
             watch(property, shared, ReadyBackup { announced: vec![false; nodes], failing_back: vec![false; nodes] })
         }
         "failback-without-vote" => watch(property, shared, FailbackWithoutVote),
-        "blocked-clients-progress" => watch(property, shared, ClientsProgress { within, waiting: vec![None; nodes] }),
+        "blocked-clients-progress" => watch(property, shared, ClientsProgress { within, waiting: vec![None; nodes], deadline: None }),
         "no-leak" => watch(property, shared, NoLeak),
         "one-live-one-backup" => {
             let healthy = move |world: &World<Node>| one_live_one_backup(world, &shared);
@@ -138,8 +138,8 @@ trait State: Clone + Send + 'static {
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String>;
 
     /// When time alone may break it.
-    fn deadline(&self, shared: &Shared, world: &World<Node>) -> Option<Instant> {
-        let _ = (shared, world);
+    fn deadline(&self, shared: &Shared) -> Option<Instant> {
+        let _ = shared;
         None
     }
 }
@@ -168,7 +168,7 @@ impl<S: State> Invariant<Node> for Watch<S> {
         };
         match wrong {
             Some(why) => Check::Violated(why),
-            None => self.state.deadline(&self.shared, world).map_or(Check::Holds, Check::AskAgain),
+            None => self.state.deadline(&self.shared).map_or(Check::Holds, Check::AskAgain),
         }
     }
 }
@@ -196,9 +196,9 @@ struct AtMostOneLive {
 impl State for AtMostOneLive {
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let pair = shared.pair_of(node)?;
-        let serves = |&n: &NodeId| !world.is_paused(n) && broker(world, n).is_some_and(|b| b.phase() == Phase::Live);
+        let serves = |n| !world.is_paused(n) && broker(world, n).is_some_and(|b| b.phase() == Phase::Live);
         let overlap = &mut self.overlaps[pair.0 as usize];
-        if shared.members(pair).iter().filter(|n| serves(n)).count() < 2 {
+        if !serves(node) || !shared.peer_of(node).is_some_and(serves) {
             *overlap = None;
             return None;
         }
@@ -212,7 +212,7 @@ impl State for AtMostOneLive {
         Some(format!("{} are both LIVE for node-id {}{lasting}", names.join(" and "), pair.0 + 1))
     }
 
-    fn deadline(&self, shared: &Shared, _: &World<Node>) -> Option<Instant> {
+    fn deadline(&self, shared: &Shared) -> Option<Instant> {
         self.overlaps.iter().flatten().min().map(|&since| after(since, shared.config.overlap()))
     }
 }
@@ -275,6 +275,9 @@ struct NoSendForgotten {
 
 impl State for NoSendForgotten {
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
+        if broker(world, node).is_some() {
+            return None;
+        }
         if !world.is_up(node) {
             // A client that dies takes what it was about to send with it.
             self.open[node.index()] = None;
@@ -330,10 +333,9 @@ impl KnowsItIsBehind {
 
 impl State for KnowsItIsBehind {
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
-        let pair = shared.pair_of(node)?;
-        for &backup in shared.members(pair) {
-            let believes = !world.is_paused(backup)
-                && broker(world, backup).is_some_and(|b| b.phase() == Phase::UpToDate)
+        for backup in [node, shared.peer_of(node)?] {
+            let believes = broker(world, backup).is_some_and(|b| b.phase() == Phase::UpToDate)
+                && !world.is_paused(backup)
                 && peer(world, shared, backup).is_some_and(|live| live.phase() == Phase::Live && !live.has_replica());
             let since = &mut self.since[backup.index()];
             if !believes {
@@ -346,7 +348,7 @@ impl State for KnowsItIsBehind {
         None
     }
 
-    fn deadline(&self, shared: &Shared, _: &World<Node>) -> Option<Instant> {
+    fn deadline(&self, shared: &Shared) -> Option<Instant> {
         self.since.iter().flatten().min().map(|&since| after(since, Self::limit(&shared.config)))
     }
 }
@@ -380,11 +382,11 @@ struct FailbackWithoutVote;
 
 impl State for FailbackWithoutVote {
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
-        let primary = broker(world, node).filter(|b| b.left_for_topology() && b.phase() != Phase::Live)?;
-        let hands_over = peer(world, shared, node).is_some_and(Broker::is_failing_back);
+        let primary = broker(world, node).filter(|b| b.left_for_topology())?;
+        let other = world.setup().name(shared.peer_of(node)?);
         let name = world.setup().name(node);
-        (hands_over && matches!(primary.phase(), Phase::Voting | Phase::Activating))
-            .then(|| format!("{name} votes although its acting live is handing over to it"))
+        matches!(primary.phase(), Phase::Voting | Phase::Activating)
+            .then(|| format!("{name} votes although {other}, with which it is connected, is handing over to it"))
     }
 }
 
@@ -393,6 +395,8 @@ struct ClientsProgress {
     within: Duration,
     /// By client, what it waits for and since when.
     waiting: Vec<Option<(u64, Instant)>>,
+    /// When the client that waits longest has waited for too long, as far as the faults that are known to end allow.
+    deadline: Option<Instant>,
 }
 
 impl State for ClientsProgress {
@@ -403,22 +407,21 @@ impl State for ClientsProgress {
             None => None,
         };
         let waiting = &mut self.waiting[node.index()];
-        let Some(id) = outstanding else {
-            *waiting = None;
-            return None;
-        };
-        if waiting.is_none_or(|(since_id, _)| since_id != id) {
-            *waiting = Some((id, world.now()));
+        match (outstanding, &waiting) {
+            (Some(id), Some((known, _))) if id == *known => {}
+            (outstanding, _) => *waiting = outstanding.map(|id| (id, world.now())),
         }
-        let (since, quiet) = ((*waiting)?.1, world.quiet_since()?);
+        let quiet = world.quiet_since();
+        let longest = self.waiting.iter().flatten().map(|&(_, since)| since).min();
+        self.deadline = longest.zip(quiet).map(|(since, quiet)| after(since.max(quiet), self.within));
+        let ((id, since), quiet) = (self.waiting[node.index()]?, quiet?);
         let name = world.setup().name(node);
         (world.now().since(since.max(quiet)) > self.within)
             .then(|| format!("{name} has waited for message {id:#x} to be acknowledged since {since}"))
     }
 
-    fn deadline(&self, _: &Shared, world: &World<Node>) -> Option<Instant> {
-        let since = self.waiting.iter().flatten().map(|&(_, since)| since).min()?;
-        Some(after(since.max(world.quiet_since()?), self.within))
+    fn deadline(&self, _: &Shared) -> Option<Instant> {
+        self.deadline
     }
 }
 

@@ -19,10 +19,10 @@ pub struct Shared {
     pub defects: Defects,
     /// The brokers of each NodeID, the primary first: pairs, then single voters.
     pub pairs: Vec<Vec<NodeId>>,
-    /// All brokers that can speak for a NodeID of their own.
-    pub brokers: Vec<NodeId>,
     /// The nodes of the network check list.
     pub ping_targets: Vec<NodeId>,
+    /// By node, the NodeID that it was configured for and the other broker of it.
+    places: Vec<(Option<PairId>, Option<NodeId>)>,
 }
 
 impl Shared {
@@ -33,10 +33,16 @@ impl Shared {
             cluster.with_role("live").map(|live| [live].into_iter().chain(backups.next()).collect()).collect();
         pairs.extend(cluster.with_role("voter").map(|voter| vec![voter]));
         let named = |name: &String| cluster.members.iter().position(|m| m.name == *name).map(|n| NodeId(n as u16));
+        let place = |node: usize| {
+            let node = NodeId(node as u16);
+            let pair = pairs.iter().position(|pair| pair.contains(&node));
+            let peer = pair.and_then(|pair| pairs[pair].iter().copied().find(|&other| other != node));
+            (pair.map(|pair| PairId(pair as u16)), peer)
+        };
         Shared {
+            places: (0..cluster.members.len()).map(place).collect(),
             config: cluster.config.clone(),
             defects: Defects::of(&cluster.defects),
-            brokers: pairs.iter().flatten().copied().collect(),
             pairs,
             ping_targets: cluster.config.network_check_list.iter().filter_map(named).collect(),
         }
@@ -44,12 +50,12 @@ impl Shared {
 
     /// The NodeID that a broker was configured for.
     pub fn pair_of(&self, broker: NodeId) -> Option<PairId> {
-        self.pairs.iter().position(|pair| pair.contains(&broker)).map(|pair| PairId(pair as u16))
+        self.places[broker.index()].0
     }
 
     /// The other broker of the same NodeID.
     pub fn peer_of(&self, broker: NodeId) -> Option<NodeId> {
-        self.pairs.iter().find(|pair| pair.contains(&broker))?.iter().copied().find(|&other| other != broker)
+        self.places[broker.index()].1
     }
 
     /// The brokers of a NodeID, the primary first.

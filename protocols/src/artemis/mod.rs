@@ -37,7 +37,7 @@
 //! `state.rs`: every change of a broker's state is a line there, and anything else is a panic.
 //!
 //! # Where this departs from upstream
-//! Five hazards of the design have no upstream fix; the protocol has a proposed one for each, and a defect `ART-L…`
+//! Six hazards of the design have no upstream fix; the protocol has a proposed one for each, and a defect `ART-L…`
 //! that takes it away. See [`defects`].
 
 mod backup;

@@ -33,7 +33,7 @@ pub(super) struct Vote {
 /// A voter's promise that it will not tell anybody else that a NodeID is free.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Promise {
-    pair: PairId,
+    pub(super) pair: PairId,
     candidate: NodeId,
     /// On this broker's clock.
     until: Instant,
@@ -52,6 +52,11 @@ impl Broker {
     /// The cluster size that majorities are counted in.
     pub(super) fn cluster_size(&self) -> usize {
         usize::try_from(self.shared.config.quorum_size).unwrap_or(self.largest_size)
+    }
+
+    /// Votes that another broker would need to replace this one.
+    pub(super) fn majority(&self) -> usize {
+        self.votes_needed(self.cluster_size()).max(1)
     }
 
     /// The first of a series of votes.

@@ -7,7 +7,7 @@
 use sim_core::{ConnectionId, Instant, NodeId};
 
 use super::broker::{Broker, Ctx};
-use super::message::{Message, PairId, Timer};
+use super::message::{Message, PairId, Question, Timer};
 use super::state::Phase;
 
 /// A LIVE broker's connection to another NodeID.
@@ -17,6 +17,8 @@ pub(super) struct Link {
     /// Which of the NodeID's brokers is tried.
     at: usize,
     pub(super) connection: Option<ConnectionId>,
+    /// Whether it was opened, and this broker announced on it.
+    announced: bool,
 }
 
 /// A LIVE broker of another NodeID.
@@ -43,7 +45,7 @@ impl Broker {
             let others = (0..self.shared.pairs.len()).map(|pair| PairId(pair as u16));
             self.links = others
                 .filter(|&pair| !self.shared.members(pair).contains(&self.me))
-                .map(|pair| Link { pair, at: 0, connection: None })
+                .map(|pair| Link { pair, at: 0, connection: None, announced: false })
                 .collect();
         }
         for link in self.links.iter_mut().filter(|link| link.connection.is_none()) {
@@ -52,7 +54,8 @@ impl Broker {
     }
 
     pub(super) fn on_link_opened(&mut self, id: ConnectionId, ctx: &mut Ctx<'_>) {
-        if self.links.iter().any(|link| link.connection == Some(id)) {
+        if let Some(link) = self.links.iter_mut().find(|link| link.connection == Some(id)) {
+            link.announced = true;
             let (pair, live, event) = (self.pair, self.me, self.journal.activation());
             let backup = self.backup_entry.filter(|&backup| backup != self.me);
             ctx.send_on(id, Message::NodeAnnounced { pair, live, backup, event });
@@ -64,7 +67,26 @@ impl Broker {
             link.connection = None;
             link.at = (link.at + 1) % self.shared.pairs[link.pair.0 as usize].len();
             ctx.set_timer(Timer::ClusterRetry, self.shared.config.cluster_retry_interval);
+            if std::mem::take(&mut link.announced) {
+                self.doubt_without_replica(ctx);
+            }
         }
+    }
+
+    /// A link to the cluster has failed. Without a replica nothing else would make this live ask whether it may stay.
+    fn doubt_without_replica(&mut self, ctx: &mut Ctx<'_>) {
+        // ART-L6: only the loss of a replica makes a live doubt itself. One that has none can be replaced, by its
+        // former replica or by its returning primary, and serve on beside it for ever.
+        let asks = self.shared.config.vote_on_replication_failure && !self.shared.defects.art_l6;
+        if !asks || self.phase != Phase::Live || self.has_replica() || self.vote.is_some() {
+            return;
+        }
+        // As long as enough voters see this broker, nobody else can win a majority.
+        let seen_by = self.links.iter().filter(|link| link.announced).count();
+        if self.links.len() < seen_by + self.majority() {
+            return;
+        }
+        self.start_vote(Question::StayLive, ctx);
     }
 
     // Seeing.
@@ -91,6 +113,8 @@ impl Broker {
     fn add_sighting(&mut self, sighting: Sighting) {
         self.sightings.retain(|s| s.connection != sighting.connection || s.pair != sighting.pair);
         self.sightings.push(sighting);
+        // The candidate that was told that the NodeID is free has gone LIVE, or somebody else never ceased to be.
+        self.promises.retain(|promise| promise.pair != sighting.pair);
         let others = (0..self.shared.pairs.len() as u16).filter(|&p| self.sees(PairId(p)).is_some()).count();
         self.largest_size = self.largest_size.max(1 + others);
     }
