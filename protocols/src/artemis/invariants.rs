@@ -107,7 +107,9 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
             watch(property, shared, ReadyBackup { announced: vec![false; nodes], failing_back: vec![false; nodes] })
         }
         "failback-without-vote" => watch(property, shared, FailbackWithoutVote),
-        "blocked-clients-progress" => watch(property, shared, ClientsProgress { within, waiting: vec![None; nodes], deadline: None }),
+        "blocked-clients-progress" => {
+            watch(property, shared, ClientsProgress { within, waiting: vec![None; nodes], deadline: None })
+        }
         "no-leak" => watch(property, shared, NoLeak),
         "one-live-one-backup" => {
             let healthy = move |world: &World<Node>| one_live_one_backup(world, &shared);
@@ -365,7 +367,7 @@ impl State for ReadyBackup {
         let broker = broker(world, node)?;
         let announced = &mut self.announced[node.index()];
         *announced = match broker.phase() {
-            Phase::Searching | Phase::Syncing => false,
+            Phase::Syncing => false,
             _ => *announced || broker.is_announced(),
         };
         let was = std::mem::replace(&mut self.failing_back[node.index()], broker.is_failing_back());
