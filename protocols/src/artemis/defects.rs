@@ -76,7 +76,7 @@ defects! {
         copy", ["one-live-one-backup"];
     art_l5: "ART-L5", "two candidates can win the same voters' majority before either is seen live",
         ["at-most-one-live"];
-    art_l6: "ART-L6", "a live without a replica never asks whether it may stay, though the cluster sees it no more",
+    art_l7: "ART-L7", "a live without a replica never asks whether it may stay, though the cluster sees it no more",
         ["at-most-one-live"];
 }
 

@@ -73,11 +73,11 @@ impl Broker {
         }
     }
 
-    /// A link to the cluster has failed. Without a replica nothing else would make this live ask whether it may stay.
+    /// Too few of the cluster may see this broker. Without a replica nothing else would make this live ask whether it may stay.
     fn doubt_without_replica(&mut self, ctx: &mut Ctx<'_>) {
-        // ART-L6: only the loss of a replica makes a live doubt itself. One that has none can be replaced, by its
+        // ART-L7: only the loss of a replica makes a live doubt itself. One that has none can be replaced, by its
         // former replica or by its returning primary, and serve on beside it for ever.
-        let asks = self.shared.config.vote_on_replication_failure && !self.shared.defects.art_l6;
+        let asks = self.shared.config.vote_on_replication_failure && !self.shared.defects.art_l7;
         if !asks || self.phase != Phase::Live || self.has_replica() || self.vote.is_some() {
             return;
         }
@@ -169,6 +169,8 @@ impl Broker {
             ctx.close(connection);
             self.on_sighting_closed(connection, ctx);
         }
+        // A live that came up while nobody else was LIVE never had a link that could fail.
+        self.doubt_without_replica(ctx);
     }
 
     pub(super) fn on_node_down(&mut self, pair: PairId, ctx: &mut Ctx<'_>) {
