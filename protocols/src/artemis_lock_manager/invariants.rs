@@ -7,7 +7,7 @@ use sim_core::library::{Always, AtMostOne, Eventually, NoLostWrite};
 use sim_core::{Invariant, NodeId, World};
 
 use super::broker::Broker;
-use super::{Config, Node, Phase, Record, Timer};
+use super::{Config, Node, Phase, Record, Settings, Timer};
 use crate::artemis::journal::Journal;
 
 /// A lease, the copy, the way back, and a client's way to the right broker, with room for attempts that began while
@@ -22,7 +22,9 @@ pub fn build(name: &str, cluster: &Cluster, within: Option<Duration>) -> Option<
     let brokers: Vec<NodeId> = cluster.with_role("live").chain(cluster.with_role("backup")).collect();
     Some(match name {
         "at-most-one-live" => Box::new(at_most_one_live(&cluster.config)),
-        "no-acknowledged-send-lost" => Box::new(no_acknowledged_send_lost(brokers)),
+        "no-acknowledged-send-lost" => {
+            Box::new(no_acknowledged_send_lost(cluster.with_role("lock-manager").next(), brokers))
+        }
         "backup-activates-only-if-up-to-date" => {
             Box::new(Always::on_each_node("backup-activates-only-if-up-to-date", |node: &Node| match broker(node) {
                 Some(broker) if broker.phase() == Phase::Live && !broker.journal().is_complete() => {
@@ -58,21 +60,34 @@ fn at_most_one_live(config: &Config) -> AtMostOne<Node> {
     .with_grace(config.self_stop + config.lock_poll)
 }
 
-/// Every acknowledged message is on some broker's disk and, if somebody serves, with the one that serves. Of two that
-/// believe so, the one with the later sequence counts.
-fn no_acknowledged_send_lost(brokers: Vec<NodeId>) -> NoLostWrite<Node> {
+/// Every acknowledged message is on some broker's disk and, if the owner of the lock serves, with that one. A broker
+/// that believes itself LIVE without the lock, as one that sleeps or has just woken does, has not been served from since.
+fn no_acknowledged_send_lost(manager: Option<NodeId>, brokers: Vec<NodeId>) -> NoLostWrite<Node> {
     NoLostWrite::always("no-acknowledged-send-lost", move |world: &World<Node>, write| {
-        let running = || brokers.iter().filter_map(|&id| world.actor(id)).filter_map(broker);
-        let serving = running().filter(|b| b.phase() == Phase::Live).max_by_key(|b| b.journal().activation());
-        match serving {
+        let owner = manager.and_then(|manager| owner(world, manager));
+        match owner.and_then(|owner| world.actor(owner)).filter(|node| is_live(node)).and_then(broker) {
             Some(serving) => serving.journal().contains(write.value),
-            None => {
-                running().any(|broker| broker.journal().contains(write.value))
-                    || brokers.iter().any(|&id| !world.is_up(id) && on_disk(world, id).contains(write.value))
-            }
+            None => brokers.iter().any(|&id| match world.actor(id).and_then(broker) {
+                Some(running) => running.journal().contains(write.value),
+                None => on_disk(world, id).contains(write.value),
+            }),
         }
     })
     .looking_at(1)
+}
+
+/// Who owns the lock, whether or not the lock manager is up.
+fn owner(world: &World<Node>, manager: NodeId) -> Option<NodeId> {
+    if let Some(Node::Manager(running)) = world.actor(manager) {
+        return running.owner(Settings::COORDINATION_ID);
+    }
+    let mut stopped = None;
+    for record in world.disk(manager) {
+        if let Record::Owner(Settings::COORDINATION_ID, owner) = record {
+            stopped = owner.map(|(broker, _)| broker);
+        }
+    }
+    stopped
 }
 
 fn on_disk(world: &World<Node>, id: NodeId) -> Journal {

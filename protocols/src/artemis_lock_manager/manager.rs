@@ -53,6 +53,11 @@ impl Manager {
         }
     }
 
+    /// The broker whose session owns a lock.
+    pub fn owner(&self, lock: LockId) -> Option<NodeId> {
+        self.locks.get(&lock).map(|&(broker, _)| broker)
+    }
+
     pub(super) fn start(&mut self, disk: &[Record]) {
         for record in disk {
             match *record {

@@ -75,7 +75,7 @@ impl Protocol for ArtemisLockManager {
         property(
             "no-acknowledged-send-lost",
             Class::Safety,
-            "A2: whoever serves has every acknowledged message; if nobody serves, some disk has it.",
+            "A2: the owner of the lock, when it serves, has every acknowledged message; otherwise some broker has it.",
         ),
         property(
             "backup-activates-only-if-up-to-date",

@@ -49,6 +49,15 @@ fn a_live_that_loses_the_lock_manager_stops_before_its_replica_serves() {
     clean(&case.run(ALL, 0..50), 50, &["session-lost", "failover-complete", "failback-complete"]);
 }
 
+#[test]
+fn a_live_that_sleeps_while_its_successor_starts_over_has_lost_nothing_for_it() {
+    let case = pair(120)
+        .fault(secs(10), secs(12), Some(secs(60)), |case| Fault::Pause { node: case.node("alpha") })
+        .fault(secs(34), secs(36), None, |case| Fault::Reset { a: case.node("alpha"), b: case.node("beta") })
+        .fault(secs(42), secs(44), Some(secs(13)), |case| Fault::Pause { node: case.node("beta") });
+    clean(&case.run(ALL, 0..100), 100, &["failover-complete", "session-lost"]);
+}
+
 /// The replica stops, the live serves alone and stops, the replica starts alone.
 fn replica_lost_then_live_lost(case: Pair) -> Pair {
     case.fault(secs(10), secs(12), Some(secs(20)), crash("beta")).fault(
