@@ -70,11 +70,16 @@ pub fn fencepost() -> Command {
     command
 }
 
-/// Cargo builds the programs of a test's own package only, so this one is asked for.
+/// Cargo builds the programs of a test's own package only. A run of all tests has built this one for its own package's
+/// tests; otherwise it is asked for.
 fn build_fencepost() -> PathBuf {
     let tests = env::current_exe().expect("a test knows its own path");
     // target/<profile>/deps/<test>
     let profile = tests.ancestors().nth(2).expect("tests lie two folders below the profile's");
+    let program = profile.join(format!("fencepost{}", env::consts::EXE_SUFFIX));
+    if is_current(&program) {
+        return program;
+    }
     let target = profile.parent().expect("a profile's folder lies in the target folder");
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "--package", "scenarios", "--bin", "fencepost", "--target-dir"]).arg(target);
@@ -83,5 +88,16 @@ fn build_fencepost() -> PathBuf {
     }
     let status = cargo.current_dir(workspace()).status().expect("cargo can be run");
     assert!(status.success(), "fencepost cannot be built: {status}");
-    profile.join(format!("fencepost{}", env::consts::EXE_SUFFIX))
+    program
+}
+
+/// Whether a program is younger than every file that it was built from, which Cargo lists beside it.
+fn is_current(program: &Path) -> bool {
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let (Some(built), Ok(list)) = (changed(program), fs::read_to_string(program.with_extension("d"))) else {
+        return false;
+    };
+    let Some((_, files)) = list.split_once(": ") else { return false };
+    // A path with a space is written with a backslash before it; it will not be found, and the program is built.
+    files.split_whitespace().all(|file| changed(Path::new(file)).is_some_and(|changed| changed <= built))
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPoolBuildError;
@@ -156,6 +157,7 @@ pub fn run(
         Which::One(_) => Vec::new(),
         _ => replay(regressions, options, once)?,
     };
+    let contents = Contents::default();
     let stop = |outcome: &Outcome| !options.exhaustive && is_expected_violation(scenario, outcome);
     let report = Campaign::new(seeds(scenario, options))
         .jobs(options.jobs)
@@ -166,9 +168,30 @@ pub fn run(
             Some(limit) if started.elapsed() >= limit => ControlFlow::Break(()),
             _ => progress(tally),
         })
-        .run(once)?;
+        .run(|seed| if options.check_determinism { contents.run(compiled, seed) } else { once(seed) })?;
     let judged = Judged { report, regressions, coverage: !matches!(options.seeds, Which::One(_)) };
     Ok(judged.result(scenario, started.elapsed()))
+}
+
+/// What was in the messages of runs that have been made once and not yet a second time, by seed.
+#[derive(Default)]
+struct Contents(Mutex<BTreeMap<u64, u64>>);
+
+impl Contents {
+    /// Runs a seed with a recording. The outcome of its second run differs from that of its first if anything that was
+    /// recorded does, even where the rolling hash, which knows only the kinds of messages, is the same.
+    fn run(&self, compiled: &dyn Compiled, seed: u64) -> Outcome {
+        let (mut outcome, trace) = compiled.record(&compiled.schedule(seed));
+        let digest = trace.digest();
+        // A thread that panicked while it held the lock left nothing half done.
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match first.remove(&seed) {
+            None => _ = first.insert(seed, digest),
+            Some(first) if first != digest => outcome.trace_hash ^= first ^ digest,
+            Some(_) => {}
+        }
+        outcome
+    }
 }
 
 /// The seeds that a scenario is run with.

@@ -64,6 +64,16 @@ pub struct Trace {
     pub entries: Vec<Entry>,
 }
 
+impl Trace {
+    /// A hash of everything recorded, the contents of messages included; the rolling hash of a run knows only their
+    /// kinds.
+    pub fn digest(&self) -> u64 {
+        let mut hash = RollingHash::default();
+        self.entries.iter().for_each(|entry| hash.add_text(&format!("{entry:?}")));
+        hash.value()
+    }
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
