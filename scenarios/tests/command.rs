@@ -259,4 +259,14 @@ fn the_bundled_scenarios_are_there_without_a_folder() {
         .output()
         .unwrap();
     assert!(text(&output.stdout).contains("lease/steady"), "{output:?}");
+    for named_twice in [&["run", "lease/steady"][..], &["run", "lease/steady", "lease/steady"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_fencepost"))
+            .args(named_twice)
+            .args(["--seeds", "2"])
+            .current_dir(nowhere.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(text(&output.stdout).contains("1 scenario: as expected; 2 seeds"), "{output:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use sim_core::search::Shard;
@@ -61,11 +61,19 @@ pub fn select(wanted: &[String], registry: &Registry) -> Result<Vec<Entry>, Stop
         entries.extend(find(&catalogue, wanted)?);
     }
     let mut seen = BTreeSet::new();
-    entries.retain(|entry| seen.insert(entry.argument()) && seen.insert(entry.name().to_owned()));
+    entries.retain(|entry| seen.insert(identity(entry)));
     if entries.is_empty() {
         return Err(Stop::NothingSelected("there is no scenario here; give the path of a file".to_owned()));
     }
     Ok(entries)
+}
+
+/// What tells a scenario from others, however it was named: its file, or its name if it is built in.
+fn identity(entry: &Entry) -> PathBuf {
+    match entry.path() {
+        Some(path) => path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        None => PathBuf::from(entry.name()),
+    }
 }
 
 /// The one scenario that an argument names.
@@ -97,7 +105,7 @@ fn dealt(entries: Vec<Entry>, shard: Option<Shard>) -> Result<Vec<Entry>, Stop> 
     if entries.is_empty() {
         let scenarios = table::counted(count, "scenario");
         return Err(Stop::NothingSelected(format!(
-            "no scenario falls to shard {shard}: there are {scenarios}. `fencepost fuzz --shard` deals out seeds instead"
+            "of {scenarios}, none falls to shard {shard}; `fencepost fuzz --shard` deals out seeds instead"
         )));
     }
     Ok(entries)
@@ -213,6 +221,9 @@ impl Session<'_> {
         let mut shown = 0;
         for failure in distinct {
             shown += 1;
+            if !text.is_empty() {
+                text.push('\n');
+            }
             text += &self.save(entry, failure.seed, again.failure(failure));
             let path = entry.regressions_path();
             if self.how.keep {
