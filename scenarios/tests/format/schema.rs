@@ -51,7 +51,7 @@ fn the_committed_schema_is_current() {
     assert!(
         committed == current,
         "scenario.schema.json is not what the format and the protocols say; write it anew with\n\n    \
-         UPDATE_SCHEMA=1 cargo test -p scenarios --test schema\n\nand commit it"
+         UPDATE_SCHEMA=1 cargo test -p scenarios --test format schema\n\nand commit it"
     );
 }
 
