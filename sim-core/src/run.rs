@@ -17,6 +17,10 @@ pub struct Run<A: Actor> {
     next_ask: Instant,
     /// How many events have been handled at the current instant.
     at_this_instant: u64,
+    /// The invariant that was last found to need the run to go on after its duration.
+    keeps_going: usize,
+    /// The invariant that is looking at the world.
+    asking: Option<usize>,
 }
 
 struct Monitor<A: Actor> {
@@ -96,34 +100,41 @@ impl<A: Actor> Run<A> {
     pub fn new(world: World<A>, invariants: Vec<Box<dyn Invariant<A>>>, limits: Limits) -> Self {
         // Every invariant is asked once at the start, to see the world before anything happens.
         let monitors = invariants.into_iter().map(|invariant| Monitor { invariant, ask: Instant::ZERO }).collect();
-        Run { world, monitors, limits, next_ask: Instant::ZERO, at_this_instant: 0 }
+        Run { world, monitors, limits, next_ask: Instant::ZERO, at_this_instant: 0, keeps_going: 0, asking: None }
     }
 
     /// Runs to the end or to the first violation.
     pub fn to_end(&mut self) -> Outcome {
         let mut violation = self.until(|_| false);
         if violation.is_none() {
-            violation = self.finish();
+            violation = self.guarded(Run::finish);
         }
         self.outcome(violation)
     }
 
     /// Runs until `stop` says so (asked before each event), the run ends, or an invariant is violated.
     pub fn until(&mut self, mut stop: impl FnMut(&World<A>) -> bool) -> Option<Violation> {
-        // A handler that panics leaves its world in the middle of an event. It is only looked at from then on.
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            while !stop(&self.world) {
-                match self.step() {
+        self.guarded(|run| {
+            while !stop(&run.world) {
+                match run.step() {
                     Progress::Event => {}
                     Progress::Ended => return None,
                     Progress::Violated(violation) => return Some(violation),
                 }
             }
             None
-        }));
-        result.unwrap_or_else(|panic| {
-            let node = self.world.handling();
-            let place = node.map_or_else(|| "a fault".to_owned(), |n| self.world.setup().name(n).to_owned());
+        })
+    }
+
+    /// Takes a panic for the violation that it is.
+    fn guarded(&mut self, body: impl FnOnce(&mut Self) -> Option<Violation>) -> Option<Violation> {
+        // A handler that panics leaves its world in the middle of an event. It is only looked at from then on.
+        catch_unwind(AssertUnwindSafe(|| body(self))).unwrap_or_else(|panic| {
+            let (node, place) = match (self.asking.take(), self.world.handling()) {
+                (Some(index), _) => (None, format!("the invariant {}", self.monitors[index].invariant.name())),
+                (None, Some(node)) => (Some(node), self.world.setup().name(node).to_owned()),
+                (None, None) => (None, "a fault".to_owned()),
+            };
             Some(self.violation(NO_PANIC, Class::Safety, node, format!("{place} panicked: {}", panic_text(&*panic))))
         })
     }
@@ -131,16 +142,15 @@ impl<A: Actor> Run<A> {
     /// Handles the next event and checks what it touched.
     pub fn step(&mut self) -> Progress {
         let next = self.world.next_event_at().unwrap_or(Instant::MAX);
-        let mut end = Instant::ZERO + self.limits.duration;
-        if next.min(self.next_ask) > end {
-            end = self.end();
-        }
-        if self.next_ask < next && self.next_ask <= end {
-            return self.ask();
-        }
-        if next > end {
-            self.world.advance_to(end);
+        let due = next.min(self.next_ask);
+        if due > Instant::ZERO + self.limits.duration && !self.goes_on_until(due) {
+            let end = self.end();
+            // A fault that waits for an event that will never come keeps nobody waiting.
+            self.world.advance_to(if end == Instant::MAX { Instant::ZERO + self.limits.duration } else { end });
             return Progress::Ended;
+        }
+        if self.next_ask < next {
+            return self.ask();
         }
         if next > self.world.now() {
             self.at_this_instant = 0;
@@ -162,17 +172,33 @@ impl<A: Actor> Run<A> {
     /// When the run ends as things stand: later than its duration if a liveness property needs longer.
     pub fn end(&self) -> Instant {
         let duration = Instant::ZERO + self.limits.duration;
-        // While something is still to break or to mend, nobody can say from when a property's time counts.
-        let quiet = self.world.quiet_since();
-        let needs = self.monitors.iter().filter_map(|m| match quiet {
-            Some(quiet) => m.invariant.needs_until(quiet),
-            None => m.invariant.needs_until(Instant::ZERO).map(|_| Instant::MAX),
-        });
-        needs.fold(duration, Instant::max)
+        self.monitors.iter().filter_map(|monitor| self.needed_by(monitor)).fold(duration, Instant::max)
+    }
+
+    /// Until when one invariant needs the run to go on.
+    fn needed_by(&self, monitor: &Monitor<A>) -> Option<Instant> {
+        match self.world.quiet_since() {
+            Some(quiet) => monitor.invariant.needs_until(quiet),
+            // While something is still to break or to mend, nobody can say from when a property's time counts.
+            None => monitor.invariant.needs_until(Instant::ZERO).map(|_| Instant::MAX),
+        }
+    }
+
+    /// Whether an invariant needs what is due after the run's duration.
+    fn goes_on_until(&mut self, due: Instant) -> bool {
+        let needs = |monitor| due < Instant::MAX && self.needed_by(monitor).is_some_and(|until| until >= due);
+        // The one that needed the event before most likely needs this one too, and all others need not be asked.
+        if self.monitors.get(self.keeps_going).is_some_and(needs) {
+            return true;
+        }
+        let keeps_going = self.monitors.iter().position(needs);
+        self.keeps_going = keeps_going.unwrap_or_default();
+        keeps_going.is_some()
     }
 
     fn check(&mut self, touched: Touched) -> Progress {
-        for monitor in &mut self.monitors {
+        for (index, monitor) in self.monitors.iter_mut().enumerate() {
+            self.asking = Some(index);
             match monitor.invariant.check(&self.world, touched) {
                 Check::Holds => monitor.ask = Instant::MAX,
                 Check::AskAgain(at) => {
@@ -180,11 +206,13 @@ impl<A: Actor> Run<A> {
                     self.next_ask = self.next_ask.min(at);
                 }
                 Check::Violated(message) => {
+                    self.asking = None;
                     let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());
                     return Progress::Violated(self.violation(&name, class, node_of(touched), message));
                 }
             }
         }
+        self.asking = None;
         Progress::Event
     }
 
@@ -201,11 +229,14 @@ impl<A: Actor> Run<A> {
     fn finish(&mut self) -> Option<Violation> {
         for index in 0..self.monitors.len() {
             let monitor = &mut self.monitors[index];
+            self.asking = Some(index);
             if let Check::Violated(message) = monitor.invariant.finish(&self.world) {
                 let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());
+                self.asking = None;
                 return Some(self.violation(&name, class, None, message));
             }
         }
+        self.asking = None;
         None
     }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sim_core::library::Eventually;
 use sim_core::{
-    Actor, ClockSetting, CommandId, Context, Deviation, DiskTrouble, EVENT_BUDGET, Fault, HostId, Instant, Kind,
-    Limits, Moment, NO_EVENT_STORM, NO_PANIC, NodeId, Outcome, Run, Schedule, Select, Setup, Site, SyncToken, Trigger,
-    World,
+    Actor, Check, Class, ClockSetting, CommandId, Context, Deviation, DiskTrouble, EVENT_BUDGET, Fault, HostId,
+    Instant, Invariant, Kind, Limits, Moment, NO_EVENT_STORM, NO_PANIC, NodeId, Outcome, Run, Schedule, Select, Setup,
+    Site, SyncToken, Touched, Trigger, World,
 };
 
 #[derive(Clone, Default)]
@@ -499,6 +500,60 @@ fn a_panic_is_a_violation_with_the_event_and_the_place() {
         violation.message.contains("b panicked") && violation.message.contains("the journal is gone"),
         "{violation:?}"
     );
+}
+
+/// An invariant with a defect of its own.
+#[derive(Clone)]
+struct Faulty {
+    /// Whether it is the last look that it does not survive, not the first.
+    at_the_end: bool,
+}
+
+impl Invariant<Diary> for Faulty {
+    fn name(&self) -> &str {
+        "faulty"
+    }
+
+    fn class(&self) -> Class {
+        Class::Safety
+    }
+
+    fn check(&mut self, _: &World<Diary>, _: Touched) -> Check {
+        assert!(self.at_the_end, "it cannot look");
+        Check::Holds
+    }
+
+    fn finish(&mut self, _: &World<Diary>) -> Check {
+        panic!("it cannot finish")
+    }
+}
+
+#[test]
+fn a_panic_of_an_invariant_is_a_violation_that_names_it() {
+    let seen = |at_the_end| {
+        let Story { setup, schedule, limits } = Story::new().act(10, B, |_, _| {});
+        let world = World::new(&Arc::new(setup), &Arc::new(schedule));
+        Run::new(world, vec![Box::new(Faulty { at_the_end })], limits).to_end().violation.expect("it panicked")
+    };
+    let at_once = seen(false);
+    assert_eq!((at_once.invariant.as_str(), at_once.event, at_once.node), (NO_PANIC, 1, None));
+    assert_eq!(at_once.message, "the invariant faulty panicked: it cannot look");
+    let at_the_end = seen(true);
+    // Two starts, the fault that brings the command, and the command.
+    assert_eq!((at_the_end.invariant.as_str(), at_the_end.event, at_the_end.node), (NO_PANIC, 4, None));
+    assert_eq!(at_the_end.at, Instant::from_nanos(100_000_000_000));
+    assert_eq!(at_the_end.message, "the invariant faulty panicked: it cannot finish");
+}
+
+#[test]
+fn a_fault_that_waits_for_an_event_that_never_comes_does_not_keep_a_run_from_ending() {
+    let Story { setup, schedule, limits } = Story::new().act_when(Trigger::OnEvent(1_000), B, |_, _| {});
+    let world = World::new(&Arc::new(setup), &Arc::new(schedule));
+    let recovers = Eventually::within("recovers", Duration::from_secs(1), |_: &World<Diary>| true);
+    let outcome = Run::new(world, vec![Box::new(recovers)], limits).to_end();
+    assert_eq!(outcome.end, Instant::from_nanos(100_000_000_000));
+    let message = outcome.violation.expect("nobody can tell").message;
+    assert!(message.starts_with("it could not be decided"), "{message}");
 }
 
 #[test]

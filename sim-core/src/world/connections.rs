@@ -11,8 +11,14 @@ use crate::{
 };
 
 impl<A: Actor> World<A> {
+    /// Where a connection is kept. It stays there until a connection is forgotten: look once for each packet.
+    #[inline]
+    fn index_of(&self, id: ConnectionId) -> Option<usize> {
+        self.pairs.iter().position(|(pair, _)| *pair == id)
+    }
+
     fn pair(&mut self, id: ConnectionId) -> Option<&mut Pair<A::Message>> {
-        self.pairs.iter_mut().find(|(pair, _)| *pair == id).map(|(_, pair)| pair)
+        self.index_of(id).map(|at| &mut self.pairs[at].1)
     }
 
     /// Drops a connection that neither end needs any more.
@@ -32,7 +38,8 @@ impl<A: Actor> World<A> {
 
     /// A process sends on a connection that was open when its handler ran.
     pub(super) fn send_on_connection(&mut self, node: NodeId, id: ConnectionId, message: A::Message) {
-        let Some(pair) = self.pair(id) else { return };
+        let Some(at) = self.index_of(id) else { return };
+        let pair = &self.pairs[at].1;
         let side = pair.side_of(node);
         if pair.end(side) != End::Open {
             return;
@@ -64,7 +71,7 @@ impl<A: Actor> World<A> {
             self.find_broken(id, side, CloseReason::Overflow);
             return;
         }
-        self.post(id, side, Packet::Data(message), bytes, latency);
+        self.post_at(at, side, Packet::Data(message), bytes, latency);
     }
 
     /// A process closes its end, which it does not see any more.
@@ -97,38 +104,57 @@ impl<A: Actor> World<A> {
 
     /// Queues a packet behind those that wait.
     fn post(&mut self, id: ConnectionId, side: Side, packet: Packet<A::Message>, bytes: u32, latency: u64) {
-        let cause = self.events;
-        if let Some(pair) = self.pair(id) {
-            pair.pipe(side).waiting.push_back(Item { packet, bytes, latency, cause });
-            self.pump(id, side);
+        if let Some(at) = self.index_of(id) {
+            self.post_at(at, side, packet, bytes, latency);
+        }
+    }
+
+    #[inline]
+    fn post_at(&mut self, at: usize, side: Side, packet: Packet<A::Message>, bytes: u32, latency: u64) {
+        let item = Item { packet, bytes, latency, cause: self.events };
+        let pair = &mut self.pairs[at].1;
+        let cut = self.links.is_cut(pair.node(side), pair.node(side.other()));
+        let pipe = pair.pipe(side);
+        // Most packets find nothing in their way and need not be moved through the queue.
+        if !cut && pipe.waiting.is_empty() && pipe.has_room(bytes, self.setup.network.window) {
+            self.launch(at, side, item);
+        } else {
+            pipe.waiting.push_back(item);
+            self.pump(at, side);
         }
     }
 
     /// Puts on the wire what the window has room for.
-    fn pump(&mut self, id: ConnectionId, side: Side) {
-        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
-        let config = &self.setup.network;
-        let pair = &mut self.pairs[at].1;
-        let (from, to) = (pair.node(side), pair.node(side.other()));
-        let cut = self.links.is_cut(from, to);
-        let pipe = pair.pipe(side);
-        while let Some(item) = pipe.waiting.front() {
-            if cut {
+    fn pump(&mut self, at: usize, side: Side) {
+        loop {
+            let (id, pair) = &mut self.pairs[at];
+            let (id, from, to) = (*id, pair.node(side), pair.node(side.other()));
+            let pipe = pair.pipe(side);
+            let Some(item) = pipe.waiting.front() else { return };
+            if self.links.is_cut(from, to) {
                 self.expect_answer(id, side);
                 return;
             }
-            if !pipe.has_room(item.bytes, config.window) {
+            if !pipe.has_room(item.bytes, self.setup.network.window) {
                 return;
             }
             let item = pipe.waiting.pop_front().expect("it was there a line ago");
-            let sent = self.links.put_on_wire(from, to, item.bytes, self.now, config);
-            let arrival = (sent + item.latency).max(pipe.last_arrival);
-            pipe.last_arrival = arrival;
-            pipe.in_flight += u64::from(item.bytes);
-            let cargo = Cargo::Packet { id, sender: side, packet: item.packet };
-            let slot = self.flights.insert(Flight { from, to, cause: item.cause, cargo }) as u32;
-            self.queue.push(arrival, crate::queue::Event::Flight { slot });
+            self.launch(at, side, item);
         }
+    }
+
+    /// Puts one packet on the wire, behind those that are there.
+    #[inline]
+    fn launch(&mut self, at: usize, side: Side, item: Item<A::Message>) {
+        let (id, pair) = &mut self.pairs[at];
+        let (id, from, to) = (*id, pair.node(side), pair.node(side.other()));
+        let pipe = pair.pipe(side);
+        let sent = self.links.put_on_wire(from, to, item.bytes, self.now, &self.setup.network);
+        let arrival = (sent + item.latency).max(pipe.last_arrival);
+        pipe.last_arrival = arrival;
+        pipe.in_flight += u64::from(item.bytes);
+        let cargo = Cargo::Packet { id, sender: side, packet: item.packet };
+        self.fly(arrival, Flight { from, to, cause: item.cause, cargo });
     }
 
     /// One end has sent something and hears nothing from now on: it will not wait for ever.
@@ -159,7 +185,7 @@ impl<A: Actor> World<A> {
     fn send_reset(&mut self, id: ConnectionId, side: Side) {
         let now = self.now;
         let cause = self.events;
-        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
+        let Some(at) = self.index_of(id) else { return };
         let pair = &mut self.pairs[at].1;
         let (from, to) = (pair.node(side), pair.node(side.other()));
         if self.links.is_cut(from, to) {
@@ -238,7 +264,8 @@ impl<A: Actor> World<A> {
         cause: u64,
     ) -> Option<Touched> {
         let receiver = sender.other();
-        let pair = self.pair(id)?;
+        let at = self.index_of(id)?;
+        let pair = &self.pairs[at].1;
         let (from, to) = (pair.node(sender), pair.node(receiver));
         let end = pair.end(receiver);
         let machine = &self.nodes[to.index()];
@@ -248,7 +275,7 @@ impl<A: Actor> World<A> {
             return None;
         }
         if !matches!(packet, Packet::Syn | Packet::Reset) {
-            self.heard(id, sender);
+            self.heard(at, sender);
         }
         let machine = &self.nodes[to.index()];
         match packet {
@@ -290,10 +317,11 @@ impl<A: Actor> World<A> {
     }
 
     /// The receiving machine has got something from `sender` and says so, unless the way back is cut.
-    fn heard(&mut self, id: ConnectionId, sender: Side) {
-        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
-        let pair = &mut self.pairs[at].1;
+    #[inline]
+    fn heard(&mut self, at: usize, sender: Side) {
+        let (id, pair) = &mut self.pairs[at];
         if self.links.is_cut(pair.node(sender.other()), pair.node(sender)) {
+            let id = *id;
             self.expect_answer(id, sender);
         } else {
             pair.pipe(sender).silent_since = None;
@@ -305,29 +333,28 @@ impl<A: Actor> World<A> {
         if !self.nodes[node.index()].connections.iter().any(|c| c.id == id) {
             return false;
         }
-        if let Some(pair) = self.pair(id) {
+        if let Some(at) = self.index_of(id) {
+            let pair = &mut self.pairs[at].1;
             let sender = pair.side_of(node).other();
             pair.pipe(sender).held_acks += u64::from(message.bytes());
-            self.acknowledge(id, sender);
+            self.acknowledge(at, sender);
         }
         true
     }
 
     /// Tells a sender what its peer has consumed, unless the way back is cut.
-    fn acknowledge(&mut self, id: ConnectionId, sender: Side) {
-        let Some(pair) = self.pair(id) else { return };
-        let (from, to) = (pair.node(sender.other()), pair.node(sender));
-        let bytes = pair.pipe(sender).held_acks;
-        if bytes == 0 {
+    fn acknowledge(&mut self, at: usize, sender: Side) {
+        let (id, pair) = &mut self.pairs[at];
+        let (id, from, to) = (*id, pair.node(sender.other()), pair.node(sender));
+        let pipe = pair.pipe(sender);
+        if pipe.held_acks == 0 {
             return;
         }
         if self.links.is_cut(from, to) {
             self.expect_answer(id, sender);
             return;
         }
-        if let Some(pair) = self.pair(id) {
-            pair.pipe(sender).held_acks = 0;
-        }
+        let bytes = std::mem::take(&mut pipe.held_acks);
         let latency = self.links.middling_latency(from, to, &self.setup.network);
         let flight = Flight { from, to, cause: self.events, cargo: Cargo::Ack { id, sender, bytes } };
         self.fly(self.now + latency, flight);
@@ -336,7 +363,8 @@ impl<A: Actor> World<A> {
     /// A sender hears that its peer has consumed something.
     pub(super) fn ack_arrives(&mut self, id: ConnectionId, sender: Side, bytes: u64, cause: u64) -> Option<Touched> {
         let low = self.setup.network.buffer.low;
-        let pair = self.pair(id)?;
+        let at = self.index_of(id)?;
+        let pair = &mut self.pairs[at].1;
         let (node, peer) = (pair.node(sender), pair.node(sender.other()));
         let pipe = pair.pipe(sender);
         pipe.in_flight -= bytes;
@@ -350,7 +378,7 @@ impl<A: Actor> World<A> {
                 writable = true;
             }
         }
-        self.pump(id, sender);
+        self.pump(at, sender);
         if writable {
             return self.input(node, Input::Connection { peer, event: ConnectionEvent::Writable(id) }, cause);
         }
@@ -362,21 +390,19 @@ impl<A: Actor> World<A> {
         let ids: Vec<_> = self.pairs.iter().map(|&(id, _)| id).collect();
         for id in ids {
             for side in [Side::Initiator, Side::Acceptor] {
-                let links = &self.links;
-                let Some((_, pair)) = self.pairs.iter_mut().find(|(pair, _)| *pair == id) else { continue };
-                let (from, to) = (pair.node(side), pair.node(side.other()));
-                if !links.is_cut(from, to) && !pair.pipe(side).waiting.is_empty() {
-                    self.pump(id, side);
+                let Some(at) = self.index_of(id) else { continue };
+                let pair = &self.pairs[at].1;
+                if !self.links.is_cut(pair.node(side), pair.node(side.other())) {
+                    self.pump(at, side);
                 }
-                self.acknowledge(id, side);
-                self.hear_again(id, side);
+                self.acknowledge(at, side);
+                self.hear_again(at, side);
             }
         }
     }
 
     /// Both ways are open again: a machine that answers makes the silence end, even if its process consumes nothing.
-    fn hear_again(&mut self, id: ConnectionId, sender: Side) {
-        let Some(at) = self.pairs.iter().position(|(pair, _)| *pair == id) else { return };
+    fn hear_again(&mut self, at: usize, sender: Side) {
         let pair = &mut self.pairs[at].1;
         let (from, to) = (pair.node(sender), pair.node(sender.other()));
         let joined = !self.links.is_cut(from, to) && !self.links.is_cut(to, from);

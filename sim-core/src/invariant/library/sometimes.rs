@@ -21,6 +21,9 @@ pub struct Sometimes<A: Actor> {
     name: &'static str,
     goal: Goal<A>,
     reached: bool,
+    /// How many different marks had been set when they were last looked through. They are never taken back, so the
+    /// one that is waited for can only be among more than these.
+    marks_known: usize,
 }
 
 enum Goal<A: Actor> {
@@ -32,17 +35,17 @@ enum Goal<A: Actor> {
 impl<A: Actor> Sometimes<A> {
     /// Some node sets the mark. The property is named after it.
     pub fn marked(mark: &'static str) -> Self {
-        Sometimes { name: mark, goal: Goal::Mark(mark), reached: false }
+        Sometimes { name: mark, goal: Goal::Mark(mark), reached: false, marks_known: 0 }
     }
 
     /// The condition holds on some node, at some moment.
     pub fn on_a_node(name: &'static str, condition: impl Fn(&A) -> bool + Send + Sync + 'static) -> Self {
-        Sometimes { name, goal: Goal::Node(Arc::new(condition)), reached: false }
+        Sometimes { name, goal: Goal::Node(Arc::new(condition)), reached: false, marks_known: 0 }
     }
 
     /// The condition holds of the world as a whole, at some moment.
     pub fn in_world(name: &'static str, condition: impl Fn(&World<A>) -> bool + Send + Sync + 'static) -> Self {
-        Sometimes { name, goal: Goal::World(Arc::new(condition)), reached: false }
+        Sometimes { name, goal: Goal::World(Arc::new(condition)), reached: false, marks_known: 0 }
     }
 }
 
@@ -58,7 +61,10 @@ impl<A: Actor> Invariant<A> for Sometimes<A> {
     fn check(&mut self, world: &World<A>, touched: Touched) -> Check {
         self.reached = self.reached
             || match &self.goal {
-                Goal::Mark(mark) => world.mark_count(mark) > 0,
+                Goal::Mark(mark) => {
+                    let known = std::mem::replace(&mut self.marks_known, world.marks().len());
+                    known != self.marks_known && world.mark_count(mark) > 0
+                }
                 Goal::World(condition) => condition(world),
                 Goal::Node(condition) => {
                     touched_nodes(world, touched).any(|node| world.actor(node).is_some_and(|actor| condition(actor)))
@@ -79,6 +85,6 @@ impl<A: Actor> Clone for Sometimes<A> {
             Goal::Node(condition) => Goal::Node(Arc::clone(condition)),
             Goal::World(condition) => Goal::World(Arc::clone(condition)),
         };
-        Sometimes { name: self.name, goal, reached: self.reached }
+        Sometimes { goal, ..*self }
     }
 }
