@@ -75,6 +75,11 @@ impl Broker {
             // The live that is being replicated has restarted: its old self is gone, whatever the connection says.
             self.lose_live(ctx);
         }
+        if self.phase == Phase::Starting && (activation, !self.primary) > (self.journal.activation(), self.primary) {
+            // The answer lets the peer, which is the other of primary and backup, go LIVE. So this broker may not do
+            // so as well, even if its own search ends before it probes again.
+            self.search.claimed = true;
+        }
         let claim = match self.phase {
             Phase::Live => Claim::Live,
             Phase::Activating | Phase::Voting | Phase::UpToDate => Claim::Claiming,
