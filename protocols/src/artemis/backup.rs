@@ -1,6 +1,7 @@
 //! The backup side of replication: registering, copying the journal, staying up to date, and losing the live.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use sim_core::{CloseReason, ConnectionId, Instant, NodeId, SyncToken};
 
@@ -26,6 +27,15 @@ pub(super) struct Replica {
     unanswered: VecDeque<(SyncToken, u64)>,
     /// ARTEMIS-1303: how many messages there were when the reload began that is still running.
     reloading: Option<usize>,
+}
+
+/// How a backup and its live were parted when the backup began to vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parting {
+    /// The connection with the live, if it was still there.
+    pub connection: Option<ConnectionId>,
+    /// For how long the live had not been heard, on the backup's clock.
+    pub silence: Duration,
 }
 
 impl Broker {
@@ -275,6 +285,8 @@ impl Broker {
             Phase::UpToDate if self.replica.stop_called => {}
             Phase::UpToDate => {
                 self.step(Happening::LosesLive);
+                let silence = ctx.now().since(self.replica.heard);
+                self.parting = Some(Parting { connection: self.replica.connection, silence });
                 self.leave_live(ctx);
                 ctx.mark("failover-started");
                 self.start_vote(Question::FailOver, ctx);

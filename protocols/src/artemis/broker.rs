@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use sim_core::{ConnectionEvent, ConnectionId, Context, Instant, NodeId, SyncToken};
 
-use super::backup::Replica;
+use super::backup::{Parting, Replica};
 use super::failback::StopPlan;
 use super::journal::{Journal, JournalRecord};
 use super::layout::SharedRef;
@@ -60,8 +60,8 @@ pub struct Broker {
     /// The live, as its replica sees it.
     pub(super) replica: Replica,
 
-    /// ARTEMIS-2713: whether the live was given up for what the topology said, though it was still connected.
-    pub(super) left_for_topology: bool,
+    /// How this backup parted from the live that it last replicated, once it votes on whether to replace it.
+    pub(super) parting: Option<Parting>,
 
     /// The vote that is being held.
     pub(super) vote: Option<Vote>,
@@ -114,7 +114,7 @@ impl Broker {
             clients: Vec::new(),
             stop: None,
             replica: Replica::default(),
-            left_for_topology: false,
+            parting: None,
             vote: None,
             promises: Vec::new(),
             links: Vec::new(),
@@ -128,6 +128,11 @@ impl Broker {
     /// What the broker is doing.
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Whether it is configured to be the live one of its pair.
+    pub fn is_primary(&self) -> bool {
+        self.primary
     }
 
     /// Its journal.
@@ -160,9 +165,19 @@ impl Broker {
         self.replica.announced
     }
 
-    /// Whether it gave its live up for what the topology said, though they were still connected.
-    pub fn left_for_topology(&self) -> bool {
-        self.left_for_topology
+    /// Whether, as a backup, it has been told that its live is handing over.
+    pub fn is_told_of_handover(&self) -> bool {
+        self.phase == Phase::UpToDate && self.replica.stop_called
+    }
+
+    /// The connection that it replicates over: to its replica if it serves, to its live if it is a backup.
+    pub fn replication_connection(&self) -> Option<ConnectionId> {
+        self.replicator.as_ref().map(|replicator| replicator.connection).or(self.replica.connection)
+    }
+
+    /// How it parted from its live, if it has voted since on whether to replace it.
+    pub fn parting(&self) -> Option<Parting> {
+        self.parting
     }
 
     /// Moves to where the table says.

@@ -160,7 +160,7 @@ impl Broker {
         self.clients.clear();
         self.stop = None;
         self.replica = Default::default();
-        self.left_for_topology = false;
+        self.parting = None;
         self.links.clear();
         self.sightings.clear();
         self.backup_entry = None;

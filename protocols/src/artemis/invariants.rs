@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::history::{Call, Operation, Step};
-use sim_core::library::Eventually;
-use sim_core::{Check, Class, Cluster, Instant, Invariant, NodeId, Property, Touched, World};
+use sim_core::library::{Eventually, Stable};
+use sim_core::{Check, Class, Cluster, ConnectionId, Instant, Invariant, NodeId, Property, Touched, World};
 
 use super::broker::Broker;
 use super::config::Config;
@@ -68,6 +68,11 @@ pub const PROPERTIES: &[Property] = &[
         "A4: a primary that is being handed its NodeID takes it when told to, and does not vote for it.",
     ),
     property(
+        "no-flapping",
+        Class::Safety,
+        "A4: once nothing breaks any more, no broker changes its role more often than a failover and a failback take.",
+    ),
+    property(
         "one-live-one-backup",
         Class::Liveness,
         "A4: in the end each NodeID has one LIVE broker and one backup that is up to date.",
@@ -104,9 +109,16 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
         }
         "backup-knows-it-is-behind" => watch(property, shared, KnowsItIsBehind { since: vec![None; nodes] }),
         "failback-hands-over-to-a-ready-backup" => {
-            watch(property, shared, ReadyBackup { announced: vec![false; nodes], failing_back: vec![false; nodes] })
+            watch(property, shared, ReadyBackup { announced: vec![None; nodes], failing_back: vec![false; nodes] })
         }
-        "failback-without-vote" => watch(property, shared, FailbackWithoutVote),
+        "failback-without-vote" => {
+            let handing_back = vec![None; nodes];
+            watch(property, shared, FailbackWithoutVote { handing_back, told: vec![false; nodes] })
+        }
+        "no-flapping" => {
+            let window = recovery(&cluster.config);
+            Some(Box::new(Stable::role(property.name, ROLE_CHANGES, window).when_quiet()))
+        }
         "blocked-clients-progress" => {
             watch(property, shared, ClientsProgress { within, waiting: vec![None; nodes], deadline: None })
         }
@@ -118,6 +130,14 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
         _ => None,
     }
 }
+
+/// How often a broker's role may change while a pair recovers. The longest way is that of a backup that loses a vote,
+/// starts again, copies, and is made LIVE: VOTING, STOPPED, STARTING, NOT_SYNCED, UP_TO_DATE, STARTING, LIVE. A
+/// synchronization that has to be begun again takes another three.
+///
+/// That is for a cluster whose voters stay. Where they are cut off as well they stop themselves, and a live can lose a
+/// second vote before they are back: such a scenario does not ask for `no-flapping`.
+const ROLE_CHANGES: usize = 10;
 
 /// The time that a pair may need to recover: every timer that can stand in its way, one after the other.
 fn recovery(config: &Config) -> Duration {
@@ -357,38 +377,55 @@ impl State for KnowsItIsBehind {
 
 #[derive(Clone)]
 struct ReadyBackup {
-    /// By node, whether it has announced itself since its copy was begun.
-    announced: Vec<bool>,
+    /// By node, the connection on which it last announced itself. A copy and its announcement belong to one
+    /// connection, so what a broker said of an earlier copy never counts for a later one; and a connection that the
+    /// backup has lost while its announcement was on the way still counts, as the live cannot know.
+    announced: Vec<Option<ConnectionId>>,
     failing_back: Vec<bool>,
 }
 
 impl State for ReadyBackup {
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let broker = broker(world, node)?;
-        let announced = &mut self.announced[node.index()];
-        *announced = match broker.phase() {
-            Phase::Syncing => false,
-            _ => *announced || broker.is_announced(),
-        };
+        if broker.is_announced() {
+            self.announced[node.index()] = broker.replication_connection().or(self.announced[node.index()]);
+        }
         let was = std::mem::replace(&mut self.failing_back[node.index()], broker.is_failing_back());
         let other = shared.peer_of(node).filter(|_| broker.is_failing_back() && !was)?;
+        let copied_over = broker.replication_connection();
         let (name, other_name) = (world.setup().name(node), world.setup().name(other));
-        (!self.announced[other.index()]).then(|| {
+        (copied_over.is_none() || self.announced[other.index()] != copied_over).then(|| {
             format!("{name} stops so that {other_name} can take over, but {other_name} has not announced itself")
         })
     }
 }
 
+/// A primary has no reason to vote once it was told that the live hands over: FAIL_OVER or its timeout decides. It
+/// has none before that either, if it leaves a connection over which the live is handing over and was heard of late.
 #[derive(Clone)]
-struct FailbackWithoutVote;
+struct FailbackWithoutVote {
+    /// By node, the connection over which it hands its NodeID back, until it starts again or dies.
+    handing_back: Vec<Option<ConnectionId>>,
+    /// By node, whether it had been told of that when it was last looked at.
+    told: Vec<bool>,
+}
 
 impl State for FailbackWithoutVote {
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
-        let primary = broker(world, node).filter(|b| b.left_for_topology())?;
-        let other = world.setup().name(shared.peer_of(node)?);
-        let name = world.setup().name(node);
-        matches!(primary.phase(), Phase::Voting | Phase::Activating)
-            .then(|| format!("{name} votes although {other}, with which it is connected, is handing over to it"))
+        let broker = broker(world, node);
+        let handing_back = &mut self.handing_back[node.index()];
+        *handing_back = match broker {
+            Some(live) if live.is_failing_back() => live.replication_connection().or(*handing_back),
+            Some(live) if matches!(live.phase(), Phase::Stopping | Phase::Stopped) => *handing_back,
+            _ => None,
+        };
+        let told = std::mem::replace(&mut self.told[node.index()], broker.is_some_and(Broker::is_told_of_handover));
+        let primary = broker.filter(|b| b.is_primary() && matches!(b.phase(), Phase::Voting | Phase::Activating))?;
+        let (parting, other) = (primary.parting()?, shared.peer_of(node)?);
+        let left = parting.connection.is_some() && parting.connection == self.handing_back[other.index()];
+        let heard = parting.silence <= shared.config.client_failure_check_period;
+        let (name, other) = (world.setup().name(node), world.setup().name(other));
+        (told || left && heard).then(|| format!("{name} votes although {other} is handing over to it"))
     }
 }
 

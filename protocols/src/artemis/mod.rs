@@ -37,8 +37,8 @@
 //! `state.rs`: every change of a broker's state is a line there, and anything else is a panic.
 //!
 //! # Where this departs from upstream
-//! Six hazards of the design have no upstream fix; the protocol has a proposed one for each, and a defect `ART-L…`
-//! that takes it away. See [`defects`].
+//! Six hazards of the design (ART-L1 to L5 and L7) have no upstream fix; the protocol has a proposed one for each,
+//! and a defect `ART-L…` that takes it away. See [`defects`].
 
 mod backup;
 mod broker;
@@ -59,6 +59,7 @@ mod state;
 mod tests;
 mod topology;
 
+pub use backup::Parting;
 pub use broker::Broker;
 pub use config::Config;
 pub use layout::{Shared, SharedRef};

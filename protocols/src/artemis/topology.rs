@@ -181,7 +181,6 @@ impl Broker {
             // While failing back, the live's departure is what is being waited for.
             if self.shared.defects.artemis_2713 {
                 // ARTEMIS-2713: it sets off a vote all the same.
-                self.left_for_topology = true;
                 self.lose_live(ctx);
             }
             return;
