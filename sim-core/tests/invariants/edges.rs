@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sim_core::library::{Agreement, AtMostOne, BoundedBuffer, NoLeak, Stable};
-use sim_core::{Fault, Instant, NodeId, Outcome};
+use sim_core::{Connection, Fault, Instant, NodeId, Outcome};
 
 use crate::script::{Act, Packet, Script, Server, Timer, secs};
 
@@ -199,6 +199,21 @@ fn every_kind_of_leftover_is_listed() {
         NoLeak::when("no-leak", "stopped", |server: &Server| server.stopped).and(|server| server.resources.clone());
     let message = "alpha is stopped but still has connection n0#0 with beta, 2 running jobs, lock 7";
     fails(pair().at(secs(1), "alpha", own).check(no_leak), secs(1), message);
+}
+
+#[test]
+fn an_idle_node_keeps_only_the_connections_that_are_excepted() {
+    let connect: Act = |server, ctx| {
+        server.stopped = true;
+        ctx.connect(NodeId(1));
+        ctx.connect(NodeId(1));
+    };
+    let no_leak = || NoLeak::when("no-leak", "stopped", |server: &Server| server.stopped);
+    let script = || pair().at(secs(1), "alpha", connect);
+    passes(&script().check(no_leak().except_connections(|server, kept| server.stopped && kept.peer == NodeId(1))));
+    let first = |_: &Server, kept: &Connection| kept.id.serial == 0;
+    let message = "alpha is stopped but still has connection n0#1 with beta";
+    fails(script().check(no_leak().except_connections(first)), secs(1), message);
 }
 
 #[test]

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use super::common::{OfActor, touched_nodes};
 use super::spells::NodeSpells;
-use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Connection, Invariant, NodeId, Touched, World};
+
+/// A question about one end of a connection, and the actor whose end it is.
+type OfConnection<A> = Arc<dyn Fn(&A, &Connection) -> bool + Send + Sync>;
 
 /// A node that is idle owns nothing: no timer, no connection, no job, and nothing that its actor reports.
 ///
 /// Idle is what the protocol says: the service has been stopped, the session closed, the role given up. What such
-/// a node rightly keeps is named with [`NoLeak::except_timers`]. Time during which the node is paused does not count
+/// a node rightly keeps is named with [`NoLeak::except_timers`] and [`NoLeak::except_connections`]. Time during which the node is paused does not count
 /// towards the grace.
 ///
 /// ```
@@ -28,7 +31,8 @@ pub struct NoLeak<A: Actor> {
     name: &'static str,
     what: &'static str,
     idle: OfActor<A, bool>,
-    kept: Arc<dyn Fn(A::Timer) -> bool + Send + Sync>,
+    kept_timers: Arc<dyn Fn(A::Timer) -> bool + Send + Sync>,
+    kept_connections: OfConnection<A>,
     reported: OfActor<A, Vec<String>>,
     /// Nodes that are idle and own something, and what.
     leaks: NodeSpells<String>,
@@ -41,7 +45,8 @@ impl<A: Actor> NoLeak<A> {
             name,
             what,
             idle: Arc::new(idle),
-            kept: Arc::new(|_| false),
+            kept_timers: Arc::new(|_| false),
+            kept_connections: Arc::new(|_, _| false),
             reported: Arc::new(|_| Vec::new()),
             leaks: NodeSpells::new(None),
         }
@@ -55,7 +60,29 @@ impl<A: Actor> NoLeak<A> {
 
     /// Timers that an idle node may keep.
     pub fn except_timers(mut self, kept: impl Fn(A::Timer) -> bool + Send + Sync + 'static) -> Self {
-        self.kept = Arc::new(kept);
+        self.kept_timers = Arc::new(kept);
+        self
+    }
+
+    /// Connections that an idle node may keep, by what its actor knows of them: the session that outlives the role,
+    /// say.
+    ///
+    /// ```
+    /// # mod script { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/script.rs")); }
+    /// # use script::*;
+    /// use sim_core::{NodeId, library::NoLeak};
+    ///
+    /// let outcome = Script::new(["alpha", "beta"])
+    ///     .at(secs(1), "alpha", |_, ctx| _ = ctx.connect(NodeId(1)))
+    ///     .at(secs(2), "alpha", |server, _| server.stopped = true)
+    ///     .check(
+    ///         NoLeak::when("no-leak-after-stop", "stopped", |server: &Server| server.stopped)
+    ///             .except_connections(|_, connection| connection.peer == NodeId(1)),
+    ///     );
+    /// assert_eq!(outcome.violation, None);
+    /// ```
+    pub fn except_connections(mut self, kept: impl Fn(&A, &Connection) -> bool + Send + Sync + 'static) -> Self {
+        self.kept_connections = Arc::new(kept);
         self
     }
 
@@ -68,10 +95,12 @@ impl<A: Actor> NoLeak<A> {
     /// What an idle node still owns, in words; `None` if nothing, or if it is not idle.
     fn left(&self, world: &World<A>, node: NodeId) -> Option<String> {
         let actor = world.actor(node).filter(|actor| (self.idle)(actor))?;
-        let timers = world.timers(node).into_iter().filter(|&timer| !(self.kept)(timer));
+        let timers = world.timers(node).into_iter().filter(|&timer| !(self.kept_timers)(timer));
         let mut left: Vec<String> = timers.map(|timer| format!("timer {timer:?}")).collect();
+        let connections =
+            world.connections(node).iter().filter(|connection| !(self.kept_connections)(actor, connection));
         left.extend(
-            world.connections(node).iter().map(|connection| {
+            connections.map(|connection| {
                 format!("connection {:?} with {}", connection.id, world.setup().name(connection.peer))
             }),
         );
@@ -117,7 +146,8 @@ impl<A: Actor> Clone for NoLeak<A> {
     fn clone(&self) -> Self {
         NoLeak {
             idle: Arc::clone(&self.idle),
-            kept: Arc::clone(&self.kept),
+            kept_timers: Arc::clone(&self.kept_timers),
+            kept_connections: Arc::clone(&self.kept_connections),
             reported: Arc::clone(&self.reported),
             leaks: self.leaks.clone(),
             ..*self
