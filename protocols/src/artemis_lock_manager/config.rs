@@ -109,16 +109,25 @@ impl Default for Config {
 /// The historical bugs, by what they make a broker do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defects {
-    /// ARTEMIS-2716: whoever gets the lock activates, whatever its data is worth.
+    /// ARTEMIS-2716: whoever gets the lock activates, whatever its data is worth, a copy that was cut short included.
     pub lock_alone_decides: bool,
     /// ARTEMIS-3429: a backup that restarts because the lock manager was out of reach forgets its coordination id.
     pub coordination_id_lost: bool,
+    /// ARTEMIS-3340: a live that loses its replica acknowledges at once, and the absent replica stays fresh.
+    pub sequence_not_raised: bool,
+    /// ARTEMIS-5017: a backup that gives a live up forgets the connection to it without closing it.
+    pub source_left_open: bool,
 }
 
 impl Defects {
     /// Those that a scenario has switched on, by upstream id.
     pub fn of(ids: &BTreeSet<String>) -> Self {
-        Defects { lock_alone_decides: ids.contains("ARTEMIS-2716"), coordination_id_lost: ids.contains("ARTEMIS-3429") }
+        Defects {
+            lock_alone_decides: ids.contains("ARTEMIS-2716"),
+            coordination_id_lost: ids.contains("ARTEMIS-3429"),
+            sequence_not_raised: ids.contains("ARTEMIS-3340"),
+            source_left_open: ids.contains("ARTEMIS-5017"),
+        }
     }
 }
 

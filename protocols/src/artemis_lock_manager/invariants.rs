@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sim_core::history::Step;
-use sim_core::library::{Always, AtMostOne, Eventually, NoLostWrite};
+use sim_core::library::{Always, AtMostOne, Eventually, NoLeak, NoLostWrite};
 use sim_core::{Invariant, NodeId, World};
 
 use super::broker::Broker;
@@ -35,7 +35,7 @@ pub fn build(name: &str, cluster: &Cluster, within: Option<Duration>) -> Option<
         }
         "one-live-one-backup" => Box::new(one_live_one_backup(brokers, within)),
         "blocked-clients-progress" => Box::new(blocked_clients_progress(cluster, within)),
-        "no-leak" => Box::new(no_leak(brokers)),
+        "no-leak" => Box::new(no_leak()),
         _ => return None,
     })
 }
@@ -126,23 +126,13 @@ fn blocked_clients_progress(cluster: &Cluster, within: Duration) -> Eventually<N
 }
 
 /// A broker that does not serve keeps its session and its source, and none of the timers of one that does.
-fn no_leak(brokers: Vec<NodeId>) -> Always<Node> {
-    Always::in_world("no-leak", move |world: &World<Node>| {
-        for &id in &brokers {
-            let Some(passive) = world.actor(id).and_then(broker) else { continue };
-            if !matches!(passive.phase(), Phase::Registering | Phase::Copying | Phase::Replica | Phase::AwaitingNext) {
-                continue;
-            }
-            let name = world.setup().name(id);
-            let of_a_live = [Timer::SyncTimeout, Timer::SlowReplica, Timer::FailureCheck];
-            if let Some(timer) = world.timers(id).iter().find(|timer| of_a_live.contains(timer)) {
-                return Err(format!("{name} does not serve but still has timer {timer:?}"));
-            }
-            if let Some(kept) = world.connections(id).iter().find(|kept| !passive.keeps(kept.id)) {
-                let peer = world.setup().name(kept.peer);
-                return Err(format!("{name} does not serve but still has connection {:?} with {peer}", kept.id));
-            }
-        }
-        Ok(())
-    })
+fn no_leak() -> NoLeak<Node> {
+    let passive = |node: &Node| {
+        use Phase::{AwaitingNext, Copying, Registering, Replica};
+        broker(node).is_some_and(|b| matches!(b.phase(), Registering | Copying | Replica | AwaitingNext))
+    };
+    let of_a_live = [Timer::SyncTimeout, Timer::SlowReplica, Timer::FailureCheck];
+    NoLeak::when("no-leak", "not serving", passive)
+        .except_timers(move |timer| !of_a_live.contains(&timer))
+        .except_connections(|node, kept| broker(node).is_some_and(|broker| broker.keeps(kept.id)))
 }

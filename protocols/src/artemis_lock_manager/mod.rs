@@ -18,7 +18,12 @@
 //! 4. loads its journal, which is slow, asks whether the lock is still its own, and only then serves.
 //!
 //! With a sequence n, a counter of n is fresh; so is -n, this broker's own claim, and -(n+1), the claim of somebody who
-//! began with the same data and has acknowledged nothing since. Either is repaired by claiming the number after it.
+//! began with the same data and has acknowledged nothing since. Either is repaired: whoever has the lock makes the
+//! claimed number its own, on its disk first, commits it, and claims the one after it. Nobody has served under the
+//! repaired number, so a broker that has it too, because it claimed it and died, is as fresh; and whoever dies in the
+//! middle of a repair finds the counter at most one claim ahead of its copy. (Claiming past an unfinished claim without
+//! finishing it would leave both copies stale when that claim is left unfinished as well.) A session that has ended
+//! can set the counter no more, so an old claim cannot be committed behind the back of whoever repairs it.
 //! Anything else is stale. A live that loses its replica raises the sequence in the same three steps before it
 //! acknowledges anything more: from then on the absent replica is stale.
 //!
@@ -292,6 +297,8 @@ pub enum Phase {
     Locking,
     /// Has the lock and reads the counter again.
     Rechecking,
+    /// Writes a number that somebody claimed and never committed to its own disk, and commits it.
+    Repairing,
     /// Claims the next number at the counter.
     Claiming,
     /// Writes that number to its own disk.
@@ -333,6 +340,10 @@ pub enum Event {
     LockTaken,
     /// The copy is still as new as any, now that nobody else can activate.
     StillFresh,
+    /// So it is, but a claim has been left unfinished.
+    Unfinished,
+    /// That claim is finished.
+    Repaired,
     /// The next number is claimed.
     Claimed,
     /// It is on this broker's disk.
@@ -370,6 +381,8 @@ transitions! { Phase on Event {
     Locked(Locking => Rechecking);
     LockTaken(Locking => Registering);
     StillFresh(Rechecking => Claiming);
+    Unfinished(Rechecking => Repairing);
+    Repaired(Repairing => Claiming);
     Claimed(Claiming => Recording);
     Recorded(Recording => Committing);
     Committed(Committing => Loading);
@@ -385,8 +398,8 @@ transitions! { Phase on Event {
     HandOver(Live => HandingOver);
     Released(HandingOver => AwaitingNext);
     Restart(
-        Joining | Evaluating | Locking | Rechecking | Claiming | Recording | Committing | Loading | Confirming | Live
-            | Registering | Copying | Replica | HandingOver | AwaitingNext => Joining
+        Joining | Evaluating | Locking | Rechecking | Repairing | Claiming | Recording | Committing | Loading
+            | Confirming | Live | Registering | Copying | Replica | HandingOver | AwaitingNext => Joining
     );
 } }
 

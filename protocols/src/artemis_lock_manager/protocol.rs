@@ -43,12 +43,23 @@ impl Protocol for ArtemisLockManager {
             id: "ARTEMIS-2716",
             about: "Whoever gets the lock activates, though somebody else may have served since its copy was made \
                     (the activation sequence came with ARTEMIS-3340).",
+            breaks: &["no-acknowledged-send-lost", "backup-activates-only-if-up-to-date"],
+        },
+        Defect {
+            id: "ARTEMIS-3340",
+            about: "A live that loses its replica acknowledges at once, without raising the sequence, so that the absent \
+                    replica may still activate.",
             breaks: &["no-acknowledged-send-lost"],
         },
         Defect {
             id: "ARTEMIS-3429",
             about: "A backup that restarts because the lock manager was out of reach competes under an id of its own.",
             breaks: &["at-most-one-live"],
+        },
+        Defect {
+            id: "ARTEMIS-5017",
+            about: "A backup that gives a live up forgets the connection to it and leaves it open.",
+            breaks: &["no-leak"],
         },
     ];
 
@@ -61,7 +72,7 @@ impl Protocol for ArtemisLockManager {
         named("replica-up-to-date", "A replica has confirmed that it has everything."),
         named("replica-lost", "A live has lost its replica."),
         named("sequence-raised", "A live has made its lost replica stale."),
-        named("sequence-repaired", "A claim that was never committed is claimed past."),
+        named("sequence-repaired", "A claim that somebody left unfinished is being finished."),
         named("stale", "A broker has found that its copy is older than what somebody has served since."),
         named("session-lost", "A broker has lost its session with the lock manager, or must take it for lost."),
     ];

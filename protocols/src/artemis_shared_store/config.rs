@@ -103,6 +103,8 @@ pub struct Defects {
     pub lost_lock_unnoticed: bool,
     /// ART-L6: a `live` broker that found nobody serving never announces itself, even if somebody serves by now.
     pub announces_once: bool,
+    /// ARTEMIS-1842: the look-out for a request to fail back is not told that the broker has stopped serving.
+    pub checker_not_stopped: bool,
 }
 
 impl Defects {
@@ -114,6 +116,7 @@ impl Defects {
             own_entry_counts: ids.contains("ARTEMIS-423"),
             lost_lock_unnoticed: ids.contains("ARTEMIS-4143"),
             announces_once: ids.contains("ART-L6"),
+            checker_not_stopped: ids.contains("ARTEMIS-1842"),
         }
     }
 }

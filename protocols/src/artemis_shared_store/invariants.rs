@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sim_core::history::Step;
-use sim_core::library::{Always, AtMostOne, Eventually, NoLostWrite};
+use sim_core::library::{Always, AtMostOne, Eventually, NoLeak, NoLostWrite};
 use sim_core::{Invariant, NodeId, World};
 
 use super::store::Journal;
@@ -29,7 +29,7 @@ pub fn build(name: &str, cluster: &Cluster, within: Option<Duration>) -> Option<
         "no-acknowledged-send-lost" => Box::new(no_acknowledged_send_lost(cluster)),
         "one-live-one-backup" => Box::new(one_live_one_backup(cluster, within)),
         "blocked-clients-progress" => Box::new(blocked_clients_progress(cluster, within)),
-        "no-leak" => Box::new(no_leak(cluster)),
+        "no-leak" => Box::new(no_leak()),
         _ => return None,
     })
 }
@@ -96,29 +96,11 @@ fn blocked_clients_progress(cluster: &Cluster, within: Duration) -> Eventually<N
 }
 
 /// A broker that has given up its place keeps the mount and nothing else.
-fn no_leak(cluster: &Cluster) -> Always<Node> {
-    let brokers: Vec<NodeId> = cluster.with_role("live").chain(cluster.with_role("backup")).collect();
-    Always::in_world("no-leak", move |world: &World<Node>| {
-        for &id in &brokers {
-            let Some(Node::Broker(broker)) = world.actor(id) else { continue };
-            if broker.phase() != Phase::AwaitingPeer {
-                continue;
-            }
-            let name = world.setup().name(id);
-            let of_the_wait = [Timer::Poll, Timer::Renew, Timer::Remount, Timer::FailbackDelay];
-            if let Some(timer) = world.timers(id).iter().find(|timer| !of_the_wait.contains(timer)) {
-                return Err(format!("{name} has given up its place but still has timer {timer:?}"));
-            }
-            if let Some(kept) = world.connections(id).iter().find(|kept| !broker.mounted_on(kept.id)) {
-                let peer = world.setup().name(kept.peer);
-                return Err(format!(
-                    "{name} has given up its place but still has connection {:?} with {peer}",
-                    kept.id
-                ));
-            }
-        }
-        Ok(())
-    })
+fn no_leak() -> NoLeak<Node> {
+    let of_the_wait = [Timer::Poll, Timer::Renew, Timer::Remount, Timer::FailbackDelay];
+    NoLeak::when("no-leak", "without its place", |node: &Node| phase(node) == Some(Phase::AwaitingPeer))
+        .except_timers(move |timer| of_the_wait.contains(&timer))
+        .except_connections(|node, kept| matches!(node, Node::Broker(broker) if broker.mounted_on(kept.id)))
 }
 
 fn phase(node: &Node) -> Option<Phase> {

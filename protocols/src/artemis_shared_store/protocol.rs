@@ -52,6 +52,11 @@ impl Protocol for ArtemisSharedStore {
             breaks: &["blocked-clients-progress", "one-live-one-backup"],
         },
         Defect {
+            id: "ARTEMIS-1842",
+            about: "The look-out for a request to fail back goes on after the broker has stopped serving.",
+            breaks: &["no-leak"],
+        },
+        Defect {
             id: "ARTEMIS-4143",
             about: "A serving broker does not notice that its lock on the network file system has gone to another.",
             breaks: &["at-most-one-live"],

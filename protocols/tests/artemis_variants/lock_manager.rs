@@ -81,6 +81,83 @@ fn artemis_2716_a_replica_that_was_left_behind_activates_with_what_it_has() {
     caught(&case.run(ALL, 0..50), "no-acknowledged-send-lost");
 }
 
+/// The live is cut off from the lock manager and, when its lock has gone, from its replica. Its clients still reach it.
+fn without_lock_then_without_replica() -> Pair {
+    pair(120)
+        .fault(secs(10), secs(12), Some(secs(60)), apart("zk", "alpha"))
+        .fault(secs(40), secs(42), Some(secs(30)), apart("alpha", "beta"))
+        .fault(secs(42), secs(43), None, |case| Fault::Reset { a: case.node("alpha"), b: case.node("beta") })
+}
+
+#[test]
+fn a_message_that_a_live_acknowledges_after_it_has_lost_its_lock_is_missed() {
+    // A session that its broker believes in for ever, although the lock manager has ended it.
+    let case = || without_lock_then_without_replica().config(|config| config.session_expiry = secs(300));
+    let lost = &["no-acknowledged-send-lost"];
+    clean(&case().run(lost, 0..50), 50, &["replica-lost", "failover-complete"]);
+    caught(&case().defect("ARTEMIS-3340").run(lost, 0..50), lost[0]);
+}
+
+#[test]
+fn clients_that_wait_for_a_copy_to_be_confirmed_wait_no_longer_than_its_timeout() {
+    let late = |timeout| {
+        pair(60).config(|config| config.initial_replication_sync_timeout = timeout).storm(
+            1,
+            (1_000, 1_000),
+            (40_000, 40_000),
+            |case| {
+                let select = Select { kind: Some("SyncFinishedAck"), from: Some(case.node("beta")), to: None };
+                vec![Fault::Delay { select, count: 1, by: secs(400) }]
+            },
+        )
+    };
+    let progress = &["blocked-clients-progress"];
+    clean(&late(secs(30)).run(progress, 0..20), 20, &["live-started"]);
+    caught(&late(secs(3600)).run(progress, 0..20), progress[0]);
+}
+
+/// The live dies before the end of the copy has reached its backup, which starts over without it.
+fn copy_cut_short() -> Pair {
+    pair(120)
+        .storm(1, (0, 0), (60_000, 60_000), |case| {
+            let select = Select { kind: Some("SyncDone"), from: None, to: Some(case.node("beta")) };
+            vec![Fault::Delay { select, count: 1, by: secs(30) }]
+        })
+        .fault(secs(8), secs(12), Some(secs(60)), crash("alpha"))
+        .fault(secs(13), secs(15), Some(secs(2)), crash("beta"))
+}
+
+#[test]
+fn a_backup_with_half_a_copy_waits_for_its_live() {
+    clean(&copy_cut_short().run(ALL, 0..50), 50, &["live-started"]);
+}
+
+#[test]
+fn artemis_2716_a_backup_with_half_a_copy_activates() {
+    let invariant = "backup-activates-only-if-up-to-date";
+    caught(&copy_cut_short().defect("ARTEMIS-2716").run(&[invariant], 0..50), invariant);
+}
+
+/// The replica is back while the live is still raising its sequence, and is refused.
+fn refused() -> Pair {
+    pair(120)
+        .storm(1, (8_000, 8_000), (40_000, 40_000), |case| {
+            let select = Select { kind: Some("CompareAndSet"), from: Some(case.node("alpha")), to: None };
+            vec![Fault::Delay { select, count: 1, by: secs(15) }]
+        })
+        .fault(secs(10), secs(12), Some(secs(1)), crash("beta"))
+}
+
+#[test]
+fn a_backup_that_is_refused_tries_again() {
+    clean(&refused().run(ALL, 0..50), 50, &["replica-lost"]);
+}
+
+#[test]
+fn artemis_5017_a_backup_that_is_refused_keeps_the_connection() {
+    caught(&refused().defect("ARTEMIS-5017").run(ALL, 0..50), "no-leak");
+}
+
 #[test]
 fn a_replica_that_loses_the_lock_manager_starts_over() {
     let case = pair(120).fault(secs(10), secs(20), Some(secs(20)), apart("zk", "beta"));
@@ -105,6 +182,22 @@ fn a_claim_that_was_never_committed_is_repaired() {
         .fault(secs(14), secs(18), Some(secs(10)), crash("alpha"));
     let campaign = case.run(ALL, 0..50);
     clean(&campaign, 50, &["live-started"]);
+    assert!(campaign.marks.contains_key("sequence-repaired"), "{:?}", campaign.marks);
+}
+
+#[test]
+fn a_repair_that_is_cut_short_is_repaired_in_turn() {
+    // As above, and then the answer to its repair is late as well, and it dies again.
+    let case = pair(120)
+        .fault(secs(10), secs(12), Some(secs(60)), crash("beta"))
+        .storm(1, (9_000, 9_000), (80_000, 80_000), |case| {
+            let select = Select { kind: Some("Swapped"), from: None, to: Some(case.node("alpha")) };
+            vec![Fault::Delay { select, count: 2, by: secs(15) }]
+        })
+        .fault(secs(14), secs(18), Some(secs(10)), crash("alpha"))
+        .fault(secs(40), secs(46), Some(secs(10)), crash("alpha"));
+    let campaign = case.run(ALL, 0..200);
+    clean(&campaign, 200, &["live-started"]);
     assert!(campaign.marks.contains_key("sequence-repaired"), "{:?}", campaign.marks);
 }
 

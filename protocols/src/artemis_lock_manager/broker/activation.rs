@@ -44,6 +44,11 @@ impl Broker {
                 self.poll(ctx);
             }
             Phase::Evaluating => self.stale(ctx),
+            Phase::Rechecking if self.is_fresh(counter) && counter < 0 => {
+                self.phase.step(Event::Unfinished);
+                ctx.mark("sequence-repaired");
+                self.record_sequence(ctx);
+            }
             Phase::Rechecking if self.is_fresh(counter) => {
                 self.phase.step(Event::StillFresh);
                 self.claim(ctx);
@@ -101,14 +106,10 @@ impl Broker {
         self.look_for_live(ctx);
     }
 
-    /// Claims the number after the one that the counter shows. A claim that was never committed is repaired by that: it
-    /// can be committed no more, and whoever made it is stale.
+    /// Claims the number after the committed one that the counter shows.
     pub(super) fn claim(&mut self, ctx: &mut Context) {
-        let new = -(self.counter.abs() + 1);
+        let new = -(self.counter + 1);
         let request = Message::CompareAndSet { lock: self.node_id, expected: self.counter, new };
-        if self.counter < 0 {
-            ctx.mark("sequence-repaired");
-        }
         self.counter = new;
         self.session().ask(request, ctx);
     }
@@ -119,6 +120,10 @@ impl Broker {
             return self.restart(ctx);
         }
         match self.phase {
+            Phase::Repairing => {
+                self.phase.step(Event::Repaired);
+                self.claim(ctx);
+            }
             Phase::Claiming => {
                 self.phase.step(Event::Claimed);
                 self.record_sequence(ctx);
@@ -134,6 +139,9 @@ impl Broker {
         }
     }
 
+    /// Writes the claimed number to this disk, to commit it after that. A claim that somebody left unfinished is
+    /// finished in the same way and in the same order, so that the counter is never more than one claim ahead of the
+    /// copy that it was claimed for, however often a repair is cut short.
     pub(super) fn record_sequence(&mut self, ctx: &mut Context) {
         let sequence = self.counter.unsigned_abs();
         self.journal.activate_as(sequence, ctx);

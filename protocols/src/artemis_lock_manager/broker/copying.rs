@@ -138,6 +138,9 @@ impl Broker {
         }
         ctx.mark("replica-lost");
         if could_activate && self.phase == Phase::Live {
+            if self.settings.defects.sequence_not_raised {
+                return self.serve_alone(ctx); // ARTEMIS-3340
+            }
             self.raising = true;
             self.counter = self.journal.activation() as i64;
             self.claim(ctx);
@@ -151,6 +154,11 @@ impl Broker {
         }
         ctx.mark("sequence-raised");
         self.raising = false;
+        self.serve_alone(ctx);
+    }
+
+    /// What waits for the replica waits no longer.
+    fn serve_alone(&mut self, ctx: &mut Context) {
         for pending in self.pending.values_mut() {
             pending.remote = true;
         }

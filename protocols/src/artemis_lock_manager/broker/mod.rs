@@ -117,8 +117,8 @@ impl Broker {
     pub(super) fn role(&self) -> &'static str {
         match self.phase {
             Phase::Joining | Phase::Evaluating | Phase::Registering => "STARTING",
-            Phase::Locking | Phase::Rechecking | Phase::Claiming | Phase::Recording => "ACTIVATING",
-            Phase::Committing | Phase::Loading | Phase::Confirming => "ACTIVATING",
+            Phase::Locking | Phase::Rechecking | Phase::Repairing | Phase::Claiming => "ACTIVATING",
+            Phase::Recording | Phase::Committing | Phase::Loading | Phase::Confirming => "ACTIVATING",
             Phase::Live => "LIVE",
             Phase::Copying => "SYNCING",
             Phase::Replica => "BACKUP",

@@ -73,8 +73,10 @@ impl Broker {
     /// The live does not want this backup, has gone, or has told it to take over.
     pub(super) fn live_gone(&mut self, ctx: &mut Context) {
         ctx.cancel_timer(Timer::ConnectionTtl);
-        if let Some(live) = self.source.take() {
-            ctx.close(live);
+        if let Some(live) = self.source.take()
+            && !self.settings.defects.source_left_open
+        {
+            ctx.close(live); // ARTEMIS-5017
         }
         match self.phase {
             Phase::Replica => {
@@ -94,7 +96,8 @@ impl Broker {
 
     /// Nobody has answered: perhaps nobody serves, and this broker's copy is worth something.
     pub(super) fn look_again(&mut self, ctx: &mut Context) {
-        if self.journal.is_complete() {
+        let valuable = self.journal.is_complete() || self.settings.defects.lock_alone_decides; // ARTEMIS-2716
+        if valuable {
             self.phase.step(Event::NoLive);
             self.read_counter(ctx);
         } else {

@@ -66,7 +66,9 @@ impl Broker {
 
     pub(super) fn check_for_failback(&mut self, ctx: &mut Context) {
         ctx.set_timer(Timer::FailbackCheck, self.settings.config.failback_check);
-        self.mount().ask(Message::ReadState, ctx);
+        if self.phase == Phase::Live {
+            self.mount().ask(Message::ReadState, ctx);
+        }
     }
 
     pub(super) fn failback_flag(&mut self, state: LockState, ctx: &mut Context) {

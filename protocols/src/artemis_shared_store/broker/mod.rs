@@ -192,8 +192,11 @@ impl Broker {
         self.appends.clear();
         self.announced = None;
         self.awaiting_announcement = false;
-        for timer in [Timer::Monitor, Timer::MonitorTimeout, Timer::FailbackCheck, Timer::AnnouncementWait] {
+        for timer in [Timer::Monitor, Timer::MonitorTimeout, Timer::AnnouncementWait] {
             ctx.cancel_timer(timer);
+        }
+        if !self.settings.defects.checker_not_stopped {
+            ctx.cancel_timer(Timer::FailbackCheck); // ARTEMIS-1842
         }
     }
 
