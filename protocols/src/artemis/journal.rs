@@ -79,9 +79,10 @@ impl Journal {
 
     /// Appends a message; durable after a sync. Returns false, and writes nothing, if it was there already.
     pub fn append<A: Actor<Record: From<JournalRecord>>>(&mut self, id: u64, ctx: &mut Context<A>) -> bool {
-        let new = !self.ids.contains(&id);
+        let new = self.ids.insert(id);
         if new {
-            self.log(JournalRecord::Message(id), ctx);
+            self.order.push(id);
+            ctx.write(JournalRecord::Message(id).into());
         }
         new
     }

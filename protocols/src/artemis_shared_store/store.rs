@@ -3,7 +3,7 @@
 //! A request is carried out in memory when it arrives and answered when everything before it is on disk, so no answer
 //! tells of what a crash of the store could undo.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sim_core::{CloseReason, ConnectionEvent, ConnectionId, Instant, NodeId, SyncToken};
@@ -247,13 +247,14 @@ impl Store {
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
     records: Vec<u64>,
-    known: BTreeSet<u64>,
+    /// What is in them, in ascending order: one short search for each of many questions.
+    known: Vec<u64>,
 }
 
 impl Journal {
     /// Whether a record is there.
     pub fn holds(&self, value: u64) -> bool {
-        self.known.contains(&value)
+        self.known.binary_search(&value).is_ok()
     }
 
     /// The position after the last.
@@ -269,10 +270,14 @@ impl Journal {
         if position == self.end() {
             self.records.push(value);
         } else {
-            self.known.remove(&self.records[position as usize]);
-            self.records[position as usize] = value;
+            let replaced = std::mem::replace(&mut self.records[position as usize], value);
+            if let Ok(at) = self.known.binary_search(&replaced) {
+                self.known.remove(at);
+            }
         }
-        self.known.insert(value);
+        if let Err(at) = self.known.binary_search(&value) {
+            self.known.insert(at, value);
+        }
     }
 
     /// Up to [`RECORDS_PER_READ`] records from a position on.
