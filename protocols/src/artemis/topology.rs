@@ -81,6 +81,10 @@ impl Broker {
         if !asks || self.phase != Phase::Live || self.has_replica() || self.vote.is_some() {
             return;
         }
+        // A broker without a pair has nobody who could replace it.
+        if self.peer.is_none() {
+            return;
+        }
         // As long as enough voters see this broker, nobody else can win a majority.
         let seen_by = self.links.iter().filter(|link| link.announced).count();
         if self.links.len() < seen_by + self.majority() {
