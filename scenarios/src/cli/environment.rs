@@ -18,11 +18,11 @@ pub const JOBS: &str = "FENCEPOST_JOBS";
 /// What the environment asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// [`SEED`].
+    /// From `FENCEPOST_SEED`.
     pub seed: Option<u64>,
-    /// [`SEEDS`].
+    /// From `FENCEPOST_SEEDS`.
     pub seeds: Option<Seeds>,
-    /// [`JOBS`].
+    /// From `FENCEPOST_JOBS`.
     pub jobs: Option<usize>,
 }
 
