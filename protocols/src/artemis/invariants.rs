@@ -117,7 +117,7 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
         }
         "no-flapping" => {
             let window = recovery(&cluster.config);
-            Some(Box::new(Stable::role(property.name, ROLE_CHANGES, window).when_quiet()))
+            Some(Box::new(Stable::role(property.name, role_changes(&cluster.config), window).when_quiet()))
         }
         "blocked-clients-progress" => {
             watch(property, shared, ClientsProgress { within, waiting: vec![None; nodes], deadline: None })
@@ -133,11 +133,16 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
 
 /// How often a broker's role may change while a pair recovers. The longest way is that of a backup that loses a vote,
 /// starts again, copies, and is made LIVE: VOTING, STOPPED, STARTING, NOT_SYNCED, UP_TO_DATE, STARTING, LIVE. A
-/// synchronization that has to be begun again takes another three.
+/// synchronization that has to be begun again takes another three. Before that an acting live refuses it for as long as
+/// it still waits for the copy of a connection that has died; each refusal is a start and a search more.
 ///
 /// That is for a cluster whose voters stay. Where they are cut off as well they stop themselves, and a live can lose a
 /// second vote before they are back: such a scenario does not ask for `no-flapping`.
-const ROLE_CHANGES: usize = 10;
+fn role_changes(config: &Config) -> usize {
+    let refusing = config.initial_replication_sync_timeout + config.backup_announcement_timeout;
+    let refusals = refusing.as_nanos().div_ceil(config.retry_replication_wait.as_nanos().max(1));
+    10 + 2 * refusals as usize
+}
 
 /// The time that a pair may need to recover: every timer that can stand in its way, one after the other.
 fn recovery(config: &Config) -> Duration {
