@@ -30,6 +30,8 @@ pub struct Journal {
     ids: BTreeSet<u64>,
     /// In the order of arrival, which is the order in which a copy is streamed.
     order: Vec<u64>,
+    /// What was there when the last copy was begun, in order: upstream keeps replaced journals in folders of their own.
+    set_aside: Vec<u64>,
     complete: bool,
     was_live: bool,
     activation: u64,
@@ -38,7 +40,14 @@ pub struct Journal {
 impl Default for Journal {
     /// An empty journal, which is a complete copy of nothing.
     fn default() -> Self {
-        Journal { ids: BTreeSet::new(), order: Vec::new(), complete: true, was_live: false, activation: 0 }
+        Journal {
+            ids: BTreeSet::new(),
+            order: Vec::new(),
+            set_aside: Vec::new(),
+            complete: true,
+            was_live: false,
+            activation: 0,
+        }
     }
 }
 
@@ -59,7 +68,10 @@ impl Journal {
                     self.order.push(id);
                 }
             }
-            JournalRecord::CopyBegun => *self = Journal { complete: false, ..Journal::default() },
+            JournalRecord::CopyBegun => {
+                let set_aside = std::mem::take(&mut self.order);
+                *self = Journal { set_aside, complete: false, ..Journal::default() };
+            }
             JournalRecord::CopyComplete(activation) => {
                 self.complete = true;
                 self.activation = activation;
@@ -118,6 +130,11 @@ impl Journal {
         for id in self.order.drain(count..) {
             self.ids.remove(&id);
         }
+    }
+
+    /// Whether a message was in the journal that was set aside for the present copy.
+    pub fn has_set_aside(&self, id: u64) -> bool {
+        self.set_aside.contains(&id)
     }
 
     /// Whether a message is there, durable or not.

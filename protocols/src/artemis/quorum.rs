@@ -136,12 +136,18 @@ impl Broker {
         }
         let connector = self.sees(pair);
         let yes = match question {
-            Question::StayLive => connector.is_some(),
+            // Nor may the old live stay while somebody else may be about to go LIVE on this voter's word.
+            Question::StayLive => connector.is_some() && !self.has_promised_other(pair, from, ctx.now()),
             // ARTEMIS-1296: the asker has reached this voter, and that is all that was asked.
             Question::FailOver | Question::Start if self.shared.defects.artemis_1296 => true,
             Question::FailOver | Question::Start => connector.is_none() && self.promise(pair, from, ctx.now()),
         };
         ctx.send(from, Message::VoteReply { voter: self.pair, round, yes, connector });
+    }
+
+    /// Whether a NodeID is promised to somebody else than `asker`.
+    fn has_promised_other(&self, pair: PairId, asker: NodeId, now: Instant) -> bool {
+        self.promises.iter().any(|promise| promise.pair == pair && promise.candidate != asker && promise.until > now)
     }
 
     /// Promises a candidate that it is the only one who is told that the NodeID is free. False if another was.
@@ -151,13 +157,19 @@ impl Broker {
             return true;
         }
         self.promises.retain(|promise| promise.until > now);
-        if self.promises.iter().any(|promise| promise.pair == pair && promise.candidate != candidate) {
+        if self.has_promised_other(pair, candidate, now) {
             return false;
         }
         self.promises.retain(|promise| promise.pair != pair);
         let until = now + self.shared.config.quorum_vote_wait;
         self.promises.push(Promise { pair, candidate, until });
         true
+    }
+
+    /// The candidate that was told that the NodeID is free has gone LIVE. That somebody else is seen LIVE does not take
+    /// the word back: the candidate may be acting on it.
+    pub(super) fn fulfil_promise(&mut self, pair: PairId, live: NodeId) {
+        self.promises.retain(|promise| promise.pair != pair || promise.candidate != live);
     }
 
     // Counting.

@@ -115,10 +115,10 @@ impl Broker {
     }
 
     fn add_sighting(&mut self, sighting: Sighting) {
+        let (pair, live) = (sighting.pair, sighting.live);
         self.sightings.retain(|s| s.connection != sighting.connection || s.pair != sighting.pair);
         self.sightings.push(sighting);
-        // The candidate that was told that the NodeID is free has gone LIVE, or somebody else never ceased to be.
-        self.promises.retain(|promise| promise.pair != sighting.pair);
+        self.fulfil_promise(pair, live);
         let others = (0..self.shared.pairs.len() as u16).filter(|&p| self.sees(PairId(p)).is_some()).count();
         self.largest_size = self.largest_size.max(1 + others);
     }
