@@ -74,9 +74,11 @@ pub struct Broker {
     pub(super) sightings: Vec<Sighting>,
     /// The backup of this NodeID, as last announced: perhaps this broker itself, from before it took over.
     pub(super) backup_entry: Option<NodeId>,
+    /// On this broker's clock, from when on it may tell another broker to fail over.
+    pub(super) votes_from: Instant,
     /// Whom the topology shows as LIVE under this NodeID.
     pub(super) live_entry: NodeId,
-    /// The largest number of NodeIDs that this broker ever saw, its own included.
+    /// The largest number of NodeIDs that this broker knows of, its own included.
     pub(super) largest_size: usize,
 }
 
@@ -94,6 +96,8 @@ pub(super) enum Durable {
 impl Broker {
     /// A broker of `pair` whose process has not started.
     pub fn new(shared: SharedRef, me: NodeId, pair: PairId, primary: bool) -> Self {
+        // ART-L8: a broker that has just started has seen nobody, and takes what is left of a cluster for all of it.
+        let largest_size = if shared.defects.art_l8 { 1 } else { shared.pairs.len() };
         let peer = shared.peer_of(me);
         Broker {
             shared,
@@ -121,7 +125,8 @@ impl Broker {
             sightings: Vec::new(),
             backup_entry: None,
             live_entry: me,
-            largest_size: 1,
+            largest_size,
+            votes_from: Instant::ZERO,
         }
     }
 

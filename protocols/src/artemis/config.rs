@@ -51,7 +51,7 @@ pub struct Config {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub stay_live_vote_wait: Duration,
-    /// The cluster size that majorities are counted in; -1 for the largest that was ever seen.
+    /// The cluster size that majorities are counted in, in NodeIDs; -1 for as many as the cluster is configured with.
     #[schemars(range(min = -1))]
     pub quorum_size: i32,
     /// Whether a LIVE broker that loses its replica asks the others whether it may stay LIVE.

@@ -1,8 +1,8 @@
 //! The historical bugs of replicated pairs, by upstream id. Each is one visible `if` where its fix was made.
 //!
-//! The six ids that end in `-L` and a number are latent: no upstream fix is known, and the protocol here has the fix
+//! The eight ids that end in `-L` and a number are latent: no upstream fix is known, and the protocol here has the fix
 //! that is proposed. L1 comes from the specification; L2 to L5 were foreseen when the protocol was designed, and
-//! canaries have confirmed them; L7 was found by a campaign. L6 is one of the shared store.
+//! canaries have confirmed them; L7 to L9 were found by campaigns. L6 is one of the shared store.
 
 use std::collections::BTreeSet;
 
@@ -78,6 +78,10 @@ defects! {
     art_l5: "ART-L5", "two candidates can win the same voters' majority before either is seen live",
         ["at-most-one-live"];
     art_l7: "ART-L7", "a live without a replica never asks whether it may stay, though the cluster sees it no more",
+        ["at-most-one-live"];
+    art_l8: "ART-L8", "a broker counts majorities in the largest cluster that it has seen since it started, which may be \
+        what is left of the cluster", ["at-most-one-live"];
+    art_l9: "ART-L9", "a voter that has just become live tells others to fail over before it can know who serves",
         ["at-most-one-live"];
 }
 

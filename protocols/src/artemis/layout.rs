@@ -96,8 +96,8 @@ pub fn validate(cluster: &Cluster<Config>) -> Result<(), String> {
     }
     if config.quorum_size < -1 || config.quorum_size == 0 {
         return Err(format!(
-            "quorum-size = {} makes no sense; write the number of NodeIDs in the cluster, or -1 for the largest \
-             number that was ever seen",
+            "quorum-size = {} makes no sense; write the number of NodeIDs in the cluster, or -1 for as many as it is \
+             configured with",
             config.quorum_size
         ));
     }

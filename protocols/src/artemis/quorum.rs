@@ -30,7 +30,7 @@ pub(super) struct Vote {
     reachable: Option<bool>,
 }
 
-/// A voter's promise that it will not tell anybody else that a NodeID is free.
+/// A voter's promise that it will not tell anybody else that a NodeID is free, or theirs to stay LIVE under.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Promise {
     pub(super) pair: PairId,
@@ -61,17 +61,12 @@ impl Broker {
 
     /// The first of a series of votes.
     pub(super) fn start_vote(&mut self, question: Question, ctx: &mut Ctx<'_>) {
-        // A starting broker has seen nobody yet; what it knows is how many NodeIDs its configuration names.
-        let size = match question {
-            Question::Start => self.cluster_size().max(self.shared.pairs.len()),
-            Question::FailOver | Question::StayLive => self.cluster_size(),
-        };
         let round = ctx.random() as u32;
         self.vote = Some(Vote {
             question,
             round,
             attempt: 0,
-            needed: self.votes_needed(size),
+            needed: self.votes_needed(self.cluster_size()),
             replied: 0,
             counted: 0,
             last_matched: false,
@@ -118,6 +113,15 @@ impl Broker {
 
     // The voter.
 
+    /// Whoever has just become LIVE sees only those who have found it again, and does not know whom its NodeID has given
+    /// its word before. Both takes a while to be true of it, unless its NodeID was never LIVE before.
+    pub(super) fn abstain_at_first(&mut self, ctx: &mut Ctx<'_>) {
+        // ART-L9: it votes at once.
+        if self.journal.activation() > 1 && !self.shared.defects.art_l9 {
+            self.votes_from = ctx.now() + self.shared.config.quorum_vote_wait;
+        }
+    }
+
     pub(super) fn on_quorum_vote(
         &mut self,
         from: NodeId,
@@ -131,13 +135,16 @@ impl Broker {
             Question::Start => matches!(self.phase, Phase::Live | Phase::Starting | Phase::Activating),
             Question::FailOver | Question::StayLive => self.phase == Phase::Live,
         };
-        if !votes || pair == self.pair {
+        let abstains = question == Question::FailOver && ctx.now() < self.votes_from;
+        if !votes || abstains || pair == self.pair {
             return;
         }
         let connector = self.sees(pair);
         let yes = match question {
-            // Nor may the old live stay while somebody else may be about to go LIVE on this voter's word.
-            Question::StayLive => connector.is_some() && !self.has_promised_other(pair, from, ctx.now()),
+            // Nor may the old live stay while somebody else may be about to go LIVE on this voter's word. And a live
+            // that stays on it must not be replaced on it: this voter may be about to lose sight of a live that is
+            // finding its way back.
+            Question::StayLive => connector.is_some_and(|live| live != from || self.promise(pair, from, ctx.now())),
             // ARTEMIS-1296: the asker has reached this voter, and that is all that was asked.
             Question::FailOver | Question::Start if self.shared.defects.artemis_1296 => true,
             Question::FailOver | Question::Start => connector.is_none() && self.promise(pair, from, ctx.now()),
@@ -150,7 +157,8 @@ impl Broker {
         self.promises.iter().any(|promise| promise.pair == pair && promise.candidate != asker && promise.until > now)
     }
 
-    /// Promises a candidate that it is the only one who is told that the NodeID is free. False if another was.
+    /// Promises a candidate that it is the only one who is told that it may be LIVE under the NodeID. False if another
+    /// was.
     fn promise(&mut self, pair: PairId, candidate: NodeId, now: Instant) -> bool {
         if self.shared.defects.art_l5 {
             // ART-L5: whoever asks is told, though the one before may be about to go LIVE.

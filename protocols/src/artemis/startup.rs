@@ -161,6 +161,7 @@ impl Broker {
         ctx.listen(true);
         ctx.set_timer(Timer::FailureCheck, self.shared.config.client_failure_check_period);
         self.link_up(ctx);
+        self.abstain_at_first(ctx);
         if self.search.takes_over {
             ctx.mark(if self.primary { "failback-complete" } else { "failover-complete" });
         }

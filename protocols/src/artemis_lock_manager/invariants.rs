@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use sim_core::history::Step;
 use sim_core::library::{Always, AtMostOne, Eventually, NoLeak, NoLostWrite};
 use sim_core::{Invariant, NodeId, World};
 
 use super::broker::Broker;
 use super::{Config, Node, Phase, Record, Settings, Timer};
 use crate::artemis::journal::Journal;
+use crate::clients::blocked_clients_progress;
 
 /// A lease, the copy, the way back, and a client's way to the right broker, with room for attempts that began while
 /// the network was broken.
@@ -106,23 +106,6 @@ fn one_live_one_backup(brokers: Vec<NodeId>, within: Duration) -> Eventually<Nod
         count(Phase::Live) == 1 && count(Phase::Replica) == phases.len() - 1
     })
     .and_stays()
-}
-
-/// Every client that is up is told of a success after the world has become quiet.
-fn blocked_clients_progress(cluster: &Cluster, within: Duration) -> Eventually<Node> {
-    let clients: Vec<NodeId> = cluster.with_role("client").collect();
-    Eventually::within("blocked-clients-progress", within, move |world: &World<Node>| {
-        let Some(quiet) = world.quiet_since() else { return Err("something is still broken".to_owned()) };
-        let recent = || world.history().notes().iter().rev().take_while(|note| note.at >= quiet);
-        let blocked = clients.iter().find(|&&client| {
-            world.is_up(client)
-                && !recent().any(|note| note.client == client && matches!(note.operation.step, Step::Returned(_)))
-        });
-        match blocked {
-            None => Ok(()),
-            Some(&client) => Err(format!("{} has been told of no success since {quiet}", world.setup().name(client))),
-        }
-    })
 }
 
 /// A broker that does not serve keeps its session and its source, and none of the timers of one that does.

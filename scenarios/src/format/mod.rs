@@ -26,4 +26,3 @@ pub(crate) use names::{advice, nearest};
 pub use problem::{FileError, Problem};
 pub use scenario::*;
 pub use schema::schema;
-pub use values::parse_seed;

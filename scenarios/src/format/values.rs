@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use humantime_serde::re::humantime;
+use sim_core::search::parse_seed;
 use sim_core::{ClockSetting, Instant};
 use toml::de::DeValue;
 
@@ -186,7 +187,7 @@ impl Reader {
     pub(super) fn seed(&mut self, item: &Item<'_>) -> Option<u64> {
         let seed = match item.value {
             DeValue::Integer(written) => u64::from_str_radix(written.as_str(), written.radix()).ok(),
-            DeValue::String(text) => parse_seed(text),
+            DeValue::String(text) => parse_seed(text).ok(),
             _ => None,
         };
         if seed.is_none() {
@@ -293,28 +294,9 @@ fn parse_size(text: &str) -> Option<u64> {
     number.trim().parse::<u64>().ok()?.checked_mul(unit).filter(|&size| size > 0 && size <= i64::MAX as u64)
 }
 
-/// A seed as people write it: decimal, or hex after `0x`.
-pub fn parse_seed(text: &str) -> Option<u64> {
-    let digits = text.replace('_', "");
-    match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hex) => u64::from_str_radix(hex, 16).ok().filter(|_| !hex.starts_with('+')),
-        None => digits.parse().ok().filter(|_| !digits.starts_with('+')),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn seeds_are_decimal_or_hex() {
-        assert_eq!(parse_seed("7"), Some(7));
-        assert_eq!(parse_seed("0x9e3779b97f4a7c15"), Some(0x9e37_79b9_7f4a_7c15));
-        assert_eq!(parse_seed("18446744073709551615"), Some(u64::MAX));
-        for bad in ["", "0x", "-1", "+1", "0x+1", "0x1ffffffffffffffff", "seed"] {
-            assert_eq!(parse_seed(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn sizes_have_units() {

@@ -207,8 +207,8 @@ impl Broker {
             ConnectionEvent::Opened(id) if self.on_session(id) => self.session().opened(ctx),
             ConnectionEvent::Refused(id, _) | ConnectionEvent::Closed(id, _) if self.on_session(id) => {
                 ctx.set_timer(Timer::Reconnect, self.settings.config.retry_interval);
-                if self.session().lost() {
-                    // Whether the counter was set is unknown. Starting over finds out.
+                // Whether the counter was set is unknown. Starting over finds out; a broker that is being stopped does.
+                if self.session().lost() && !self.stopping {
                     self.restart(ctx);
                 }
             }
