@@ -23,6 +23,15 @@ pub trait Invariant<A: Actor>: DynClone + Send {
     /// time alone can break answers [`Check::AskAgain`] and is then asked at that moment even if nothing happens.
     fn check(&mut self, world: &World<A>, touched: Touched) -> Check;
 
+    /// Whether an event that touches this node alone can matter to it. It is not asked after one that cannot, which
+    /// saves more than looking at the node and finding out. Asked once, when the run begins.
+    ///
+    /// Everything matters if nothing else is said: a property that ignores a node by mistake is one that cannot fail.
+    fn concerns(&self, node: NodeId) -> bool {
+        let _ = node;
+        true
+    }
+
     /// Looks at the world once more at the end of the run.
     fn finish(&mut self, world: &World<A>) -> Check {
         let _ = world;
@@ -78,6 +87,8 @@ impl Touched {
 pub enum Check {
     /// It holds, and can only cease to by another event.
     Holds,
+    /// It holds, whatever happens in the rest of the run: it need not be asked again before the end.
+    Settled,
     /// It holds, and wants to be asked again at this moment of world time.
     AskAgain(Instant),
     /// It does not hold; says what is wrong, with the nodes' names and whole values.

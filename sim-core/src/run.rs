@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Actor, Check, Class, Fired, Instant, Invariant, NodeId, Touched, World};
@@ -12,6 +13,8 @@ pub struct Run<A: Actor> {
     /// The world.
     pub world: World<A>,
     monitors: Vec<Monitor<A>>,
+    /// By node, the invariants that it concerns: what they say of that never changes.
+    concerned: Arc<[Box<[u32]>]>,
     limits: Limits,
     /// Earliest moment at which an invariant wants to be asked.
     next_ask: Instant,
@@ -20,17 +23,19 @@ pub struct Run<A: Actor> {
     /// The invariant that was last found to need the run to go on after its duration.
     keeps_going: usize,
     /// The invariant that is looking at the world.
-    asking: Option<usize>,
+    asking: Option<u32>,
 }
 
 struct Monitor<A: Actor> {
     invariant: Box<dyn Invariant<A>>,
     ask: Instant,
+    /// Whether nothing can change its answer any more.
+    settled: bool,
 }
 
 impl<A: Actor> Clone for Monitor<A> {
     fn clone(&self) -> Self {
-        Monitor { invariant: self.invariant.clone(), ask: self.ask }
+        Monitor { invariant: self.invariant.clone(), ..*self }
     }
 }
 
@@ -99,8 +104,21 @@ impl<A: Actor> Run<A> {
     /// Puts invariants beside a world that has not started.
     pub fn new(world: World<A>, invariants: Vec<Box<dyn Invariant<A>>>, limits: Limits) -> Self {
         // Every invariant is asked once at the start, to see the world before anything happens.
-        let monitors = invariants.into_iter().map(|invariant| Monitor { invariant, ask: Instant::ZERO }).collect();
-        Run { world, monitors, limits, next_ask: Instant::ZERO, at_this_instant: 0, keeps_going: 0, asking: None }
+        let monitor = |invariant| Monitor { invariant, ask: Instant::ZERO, settled: false };
+        let monitors: Vec<Monitor<A>> = invariants.into_iter().map(monitor).collect();
+        let of =
+            |node| (0..).zip(&monitors).filter(|(_, m)| m.invariant.concerns(node)).map(|(index, _)| index).collect();
+        let concerned = world.setup().node_ids().map(of).collect();
+        Run {
+            world,
+            monitors,
+            concerned,
+            limits,
+            next_ask: Instant::ZERO,
+            at_this_instant: 0,
+            keeps_going: 0,
+            asking: None,
+        }
     }
 
     /// Runs to the end or to the first violation.
@@ -131,7 +149,7 @@ impl<A: Actor> Run<A> {
         // A handler that panics leaves its world in the middle of an event. It is only looked at from then on.
         catch_unwind(AssertUnwindSafe(|| body(self))).unwrap_or_else(|panic| {
             let (node, place) = match (self.asking.take(), self.world.handling()) {
-                (Some(index), _) => (None, format!("the invariant {}", self.monitors[index].invariant.name())),
+                (Some(index), _) => (None, format!("the invariant {}", self.monitors[index as usize].invariant.name())),
                 (None, Some(node)) => (Some(node), self.world.setup().name(node).to_owned()),
                 (None, None) => (None, "a fault".to_owned()),
             };
@@ -196,19 +214,23 @@ impl<A: Actor> Run<A> {
         keeps_going.is_some()
     }
 
+    /// Asks the invariants that an event at one node concerns.
     fn check(&mut self, touched: Touched) -> Progress {
-        for (index, monitor) in self.monitors.iter_mut().enumerate() {
+        let Touched::Node(node) = touched else { return self.check_all() };
+        let mut position = 0;
+        while let Some(&index) = self.concerned[node.index()].get(position) {
+            position += 1;
+            let monitor = &mut self.monitors[index as usize];
+            if monitor.settled {
+                continue;
+            }
             self.asking = Some(index);
             match monitor.invariant.check(&self.world, touched) {
                 Check::Holds => monitor.ask = Instant::MAX,
-                Check::AskAgain(at) => {
-                    monitor.ask = at;
-                    self.next_ask = self.next_ask.min(at);
-                }
-                Check::Violated(message) => {
-                    self.asking = None;
-                    let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());
-                    return Progress::Violated(self.violation(&name, class, node_of(touched), message));
+                other => {
+                    if let Some(violated) = self.answered(index, other, touched) {
+                        return violated;
+                    }
                 }
             }
         }
@@ -216,19 +238,55 @@ impl<A: Actor> Run<A> {
         Progress::Event
     }
 
+    /// Asks all invariants.
+    fn check_all(&mut self) -> Progress {
+        for index in 0..self.monitors.len() as u32 {
+            let monitor = &mut self.monitors[index as usize];
+            if monitor.settled {
+                continue;
+            }
+            self.asking = Some(index);
+            let check = monitor.invariant.check(&self.world, Touched::Any);
+            if let Some(violated) = self.answered(index, check, Touched::Any) {
+                return violated;
+            }
+        }
+        self.asking = None;
+        Progress::Event
+    }
+
+    fn answered(&mut self, index: u32, check: Check, touched: Touched) -> Option<Progress> {
+        let monitor = &mut self.monitors[index as usize];
+        monitor.ask = Instant::MAX;
+        match check {
+            Check::Holds => {}
+            Check::Settled => monitor.settled = true,
+            Check::AskAgain(at) => {
+                monitor.ask = at;
+                self.next_ask = self.next_ask.min(at);
+            }
+            Check::Violated(message) => {
+                self.asking = None;
+                let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());
+                return Some(Progress::Violated(self.violation(&name, class, node_of(touched), message)));
+            }
+        }
+        None
+    }
+
     /// Moves time to where an invariant wants to be asked, and asks.
     fn ask(&mut self) -> Progress {
         let at = self.next_ask;
         self.world.advance_to(at);
         self.next_ask = Instant::MAX;
-        let progress = self.check(Touched::Any);
+        let progress = self.check_all();
         self.next_ask = self.monitors.iter().map(|m| m.ask).filter(|&a| a > at).min().unwrap_or(Instant::MAX);
         progress
     }
 
     fn finish(&mut self) -> Option<Violation> {
-        for index in 0..self.monitors.len() {
-            let monitor = &mut self.monitors[index];
+        for index in 0..self.monitors.len() as u32 {
+            let monitor = &mut self.monitors[index as usize];
             self.asking = Some(index);
             if let Check::Violated(message) = monitor.invariant.finish(&self.world) {
                 let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());

@@ -4,7 +4,6 @@
 //! shared store hands it over, the lock manager orders its copies by activation. It also keeps the few durable facts
 //! by which a restarted broker knows what its copy is worth.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sim_core::{Actor, Context};
@@ -27,7 +26,8 @@ pub enum JournalRecord {
 /// The journal as its broker knows it: an image of the disk, unsynced writes included.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    ids: BTreeSet<u64>,
+    /// In ascending order: clients count their messages, so most are added near an end.
+    ids: Vec<u64>,
     /// In the order of arrival, which is the order in which a copy is streamed.
     order: Vec<u64>,
     /// What was there when the last copy was begun, in order: upstream keeps replaced journals in folders of their own.
@@ -41,7 +41,7 @@ impl Default for Journal {
     /// An empty journal, which is a complete copy of nothing.
     fn default() -> Self {
         Journal {
-            ids: BTreeSet::new(),
+            ids: Vec::new(),
             order: Vec::new(),
             set_aside: Vec::new(),
             complete: true,
@@ -64,9 +64,7 @@ impl Journal {
     fn apply(&mut self, record: JournalRecord) {
         match record {
             JournalRecord::Message(id) => {
-                if self.ids.insert(id) {
-                    self.order.push(id);
-                }
+                self.add(id);
             }
             JournalRecord::CopyBegun => {
                 let set_aside = std::mem::take(&mut self.order);
@@ -84,6 +82,14 @@ impl Journal {
         }
     }
 
+    /// Adds a message to the image; returns false if it was there already.
+    fn add(&mut self, id: u64) -> bool {
+        let Err(place) = self.ids.binary_search(&id) else { return false };
+        self.ids.insert(place, id);
+        self.order.push(id);
+        true
+    }
+
     fn log<A: Actor<Record: From<JournalRecord>>>(&mut self, record: JournalRecord, ctx: &mut Context<A>) {
         self.apply(record);
         ctx.write(record.into());
@@ -91,9 +97,8 @@ impl Journal {
 
     /// Appends a message; durable after a sync. Returns false, and writes nothing, if it was there already.
     pub fn append<A: Actor<Record: From<JournalRecord>>>(&mut self, id: u64, ctx: &mut Context<A>) -> bool {
-        let new = self.ids.insert(id);
+        let new = self.add(id);
         if new {
-            self.order.push(id);
             ctx.write(JournalRecord::Message(id).into());
         }
         new
@@ -128,7 +133,7 @@ impl Journal {
     /// Replaces the image in memory by the first `count` messages of it, as a reload that started back then does.
     pub fn forget_after(&mut self, count: usize) {
         for id in self.order.drain(count..) {
-            self.ids.remove(&id);
+            self.ids.retain(|&kept| kept != id);
         }
     }
 
@@ -139,7 +144,7 @@ impl Journal {
 
     /// Whether a message is there, durable or not.
     pub fn contains(&self, id: u64) -> bool {
-        self.ids.contains(&id)
+        self.ids.binary_search(&id).is_ok()
     }
 
     /// How many messages there are.

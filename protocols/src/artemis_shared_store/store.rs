@@ -36,7 +36,7 @@ struct Owner {
     heard: Option<Instant>,
 }
 
-/// A broker's present mount. What comes on any other connection of that broker is left over from an earlier one.
+/// A broker's latest mount. What comes on any other connection of that broker is left over from an earlier one.
 #[derive(Clone, Copy, Debug)]
 struct Mount {
     verifier: u64,
@@ -148,7 +148,6 @@ impl Store {
         let Some(mount) = self.mounts.get(&peer).copied().filter(|mount| mount.connection == connection) else {
             return;
         };
-        self.mounts.remove(&peer);
         // When a process ends, its machine closes its files, and the locks go with them. A connection that merely
         // broke says nothing about the process: the lease decides.
         if matches!(reason, CloseReason::Finished | CloseReason::Reset) {
@@ -167,6 +166,10 @@ impl Store {
 
     /// A broker's new connection. A new verifier is a new process, so the locks of the old one are void.
     fn mount(&mut self, from: NodeId, mount: Mount, held: &[Lock], ctx: &mut Context) {
+        // What an earlier process sent and the network kept back is not the word of a new one.
+        if self.mounts.get(&from).is_some_and(|known| known.connection > mount.connection) {
+            return;
+        }
         self.mounts.insert(from, mount);
         self.release_all_of(from, |verifier| verifier != mount.verifier, ctx);
         for lock in held {

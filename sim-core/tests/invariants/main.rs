@@ -7,6 +7,7 @@
 #[path = "../common/script.rs"]
 mod script;
 
+mod asking;
 mod canaries;
 mod edges;
 mod histories;

@@ -23,6 +23,10 @@ impl ActivatesUpToDate {
 }
 
 impl State for ActivatesUpToDate {
+    fn concerns(&self, shared: &Shared, node: NodeId) -> bool {
+        shared.pair_of(node).is_some()
+    }
+
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let broker = broker(world, node);
         let phase = broker.map_or(Phase::Stopped, Broker::phase);

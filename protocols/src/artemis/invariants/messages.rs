@@ -33,21 +33,49 @@ impl NoAcknowledgedSendLost {
             None => world.durable(node).any(|record| *record == JournalRecord::Message(id)),
         };
         let has_set_aside = |&&node: &&NodeId| broker(world, node).is_some_and(|b| b.journal().has_set_aside(id));
-        match members.iter().filter(|node| holds(node)).count() {
-            // The word of a live that held it alone was still on its way when that live was replaced: the case that the
-            // specification allows, seen late. Had its replica held it too, that would have had to keep it.
-            0 if members.iter().filter(has_set_aside).count() == 1 => None,
-            0 => Some(format!("message {id:#x} was acknowledged, but no broker of node-id {} holds it", key + 1)),
-            1 => None,
-            _ => {
-                self.safe[key as usize].push(id);
-                None
+        let holders = members.iter().filter(|node| holds(node)).count();
+        match Standing::of(holders, members.iter().filter(has_set_aside).count()) {
+            Standing::Lost => {
+                let number = key + 1;
+                return Some(format!("message {id:#x} was acknowledged, but no broker of node-id {number} holds it"));
             }
+            Standing::Alone => {}
+            Standing::Safe => self.safe[key as usize].push(id),
+        }
+        None
+    }
+}
+
+/// What becomes of a message that a client has just been told is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is gone, and must not be.
+    Lost,
+    /// One disk has or had it, and it may be lost with that one: the case that the specification allows.
+    Alone,
+    /// It must be there for ever.
+    Safe,
+}
+
+impl Standing {
+    /// `holders` have it in their journals, `set_aside` had it in the journal that they gave up for a copy.
+    fn of(holders: usize, set_aside: usize) -> Self {
+        match (holders, set_aside) {
+            // The word of a live that held it alone was still on its way when that live was replaced: the case that is
+            // allowed, seen late. Had its replica held it too, that would have had to keep it.
+            (0, 1) | (1, _) => Standing::Alone,
+            (0, _) => Standing::Lost,
+            _ => Standing::Safe,
         }
     }
 }
 
 impl State for NoAcknowledgedSendLost {
+    /// Clients, as they are told, and brokers that can lose what they were told.
+    fn concerns(&self, shared: &Shared, node: NodeId) -> bool {
+        shared.pair_of(node).is_none() || shared.peer_of(node).is_some()
+    }
+
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let notes = world.history().notes();
         while let Some(note) = notes.get(self.read) {
@@ -82,6 +110,10 @@ impl NoSendForgotten {
 }
 
 impl State for NoSendForgotten {
+    fn concerns(&self, shared: &Shared, node: NodeId) -> bool {
+        shared.pair_of(node).is_none()
+    }
+
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         if broker(world, node).is_some() {
             return None;
@@ -124,6 +156,10 @@ impl ClientsProgress {
 }
 
 impl State for ClientsProgress {
+    fn concerns(&self, shared: &Shared, node: NodeId) -> bool {
+        shared.pair_of(node).is_none()
+    }
+
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let outstanding = match world.actor(node) {
             Some(Node::Broker(_)) => return None,
@@ -146,5 +182,21 @@ impl State for ClientsProgress {
 
     fn deadline(&self, _: &Shared) -> Option<Instant> {
         self.deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Standing;
+
+    #[test]
+    fn a_message_may_go_with_the_only_disk_that_had_it_and_not_otherwise() {
+        assert_eq!(Standing::of(0, 0), Standing::Lost);
+        assert_eq!(Standing::of(0, 1), Standing::Alone);
+        assert_eq!(Standing::of(1, 0), Standing::Alone);
+        assert_eq!(Standing::of(1, 1), Standing::Alone);
+        // Both had it, and both gave it up for a copy of the other.
+        assert_eq!(Standing::of(0, 2), Standing::Lost);
+        assert_eq!(Standing::of(2, 0), Standing::Safe);
     }
 }

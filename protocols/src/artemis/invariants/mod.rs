@@ -156,6 +156,11 @@ trait State: Clone + Send + 'static {
     /// What is wrong, if anything is.
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String>;
 
+    /// Whether what happens to a node can matter to it: by default, if the node is a broker that has a peer.
+    fn concerns(&self, shared: &Shared, node: NodeId) -> bool {
+        shared.peer_of(node).is_some()
+    }
+
     /// When time alone may break it.
     fn deadline(&self, shared: &Shared) -> Option<Instant> {
         let _ = shared;
@@ -178,6 +183,10 @@ impl<S: State> Invariant<Node> for Watch<S> {
 
     fn class(&self) -> Class {
         self.class
+    }
+
+    fn concerns(&self, node: NodeId) -> bool {
+        self.state.concerns(&self.shared, node)
     }
 
     fn check(&mut self, world: &World<Node>, touched: Touched) -> Check {
@@ -210,6 +219,10 @@ fn after(since: Instant, limit: Duration) -> Instant {
 struct NoLeak;
 
 impl State for NoLeak {
+    fn concerns(&self, shared: &Shared, node: NodeId) -> bool {
+        shared.pair_of(node).is_some()
+    }
+
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         broker(world, node).filter(|b| b.phase() == Phase::Stopped && !b.is_restarting())?;
         let (timers, connections) = (world.timers(node), world.connections(node));

@@ -70,7 +70,7 @@ impl<A: Actor> Invariant<A> for Sometimes<A> {
                     touched_nodes(world, touched).any(|node| world.actor(node).is_some_and(|actor| condition(actor)))
                 }
             };
-        Check::Holds
+        if self.reached { Check::Settled } else { Check::Holds }
     }
 
     fn reached(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::common::{OfActor, touched_nodes};
-use crate::{Actor, Check, Class, Instant, Invariant, Touched, World};
+use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
 
 /// No node changes its role, or whatever else is watched, more than so many times within a window.
 ///
@@ -70,6 +70,31 @@ impl<A: Actor, V: Clone + PartialEq + Debug> Stable<A, V> {
     }
 }
 
+impl<A: Actor, V: Debug> Stable<A, V> {
+    /// A node is at another value than before, or has started or ended; says what is wrong with that, if anything is.
+    #[cold]
+    fn changed(&mut self, world: &World<A>, node: NodeId, value: Option<V>) -> Option<String> {
+        let watch = &mut self.nodes[node.index()];
+        let before = std::mem::replace(&mut watch.value, value)?;
+        let after = watch.value.as_ref()?;
+        let now = world.now();
+        let begin = if self.when_quiet { Some(world.quiet_since()?) } else { None };
+        watch.changes.retain(|&at| now.since(at) <= self.window && begin.is_none_or(|begin| at >= begin));
+        if watch.changes.len() == self.at_most {
+            return Some(format!(
+                "{} has changed {} times within {:?}, at most {} are allowed; the last was from {before:?} to \
+                 {after:?} at {now}",
+                world.setup().name(node),
+                self.at_most + 1,
+                self.window,
+                self.at_most
+            ));
+        }
+        watch.changes.push_back(now);
+        None
+    }
+}
+
 impl<A: Actor, V: Clone + PartialEq + Debug + Send + 'static> Invariant<A> for Stable<A, V> {
     fn name(&self) -> &str {
         self.name
@@ -80,32 +105,16 @@ impl<A: Actor, V: Clone + PartialEq + Debug + Send + 'static> Invariant<A> for S
     }
 
     fn check(&mut self, world: &World<A>, touched: Touched) -> Check {
-        self.nodes.resize(world.setup().nodes.len(), Watch { value: None, changes: VecDeque::new() });
+        if self.nodes.is_empty() {
+            self.nodes.resize(world.setup().nodes.len(), Watch { value: None, changes: VecDeque::new() });
+        }
         for node in touched_nodes(world, touched) {
             let value = world.actor(node).map(|actor| (self.watched)(actor));
-            let watch = &mut self.nodes[node.index()];
-            if value == watch.value {
-                continue;
+            if value != self.nodes[node.index()].value
+                && let Some(wrong) = self.changed(world, node, value)
+            {
+                return Check::Violated(wrong);
             }
-            let before = std::mem::replace(&mut watch.value, value);
-            let (Some(before), Some(after)) = (before, &watch.value) else { continue };
-            let now = world.now();
-            if self.when_quiet && world.quiet_since().is_none() {
-                continue;
-            }
-            let begin = if self.when_quiet { world.quiet_since() } else { None };
-            watch.changes.retain(|&at| now.since(at) <= self.window && begin.is_none_or(|begin| at >= begin));
-            if watch.changes.len() == self.at_most {
-                return Check::Violated(format!(
-                    "{} has changed {} times within {:?}, at most {} are allowed; the last was from {before:?} to \
-                     {after:?} at {now}",
-                    world.setup().name(node),
-                    self.at_most + 1,
-                    self.window,
-                    self.at_most
-                ));
-            }
-            watch.changes.push_back(now);
         }
         Check::Holds
     }
