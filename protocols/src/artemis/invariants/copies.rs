@@ -27,6 +27,7 @@ impl State for ActivatesUpToDate {
         shared.pair_of(node).is_some()
     }
 
+    #[inline(always)]
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let broker = broker(world, node);
         let phase = broker.map_or(Phase::Stopped, Broker::phase);
@@ -34,8 +35,10 @@ impl State for ActivatesUpToDate {
         let serves = matches!(phase, Phase::Activating | Phase::Live);
         let incomplete = broker.is_some_and(|b| !b.journal().is_complete());
         let behind = matches!(before, Phase::Searching | Phase::Syncing);
-        let name = world.setup().name(node);
-        (serves && (incomplete || behind)).then(|| format!("{name} activates from {before:?} without a complete copy"))
+        (serves && (incomplete || behind)).then(|| {
+            let name = world.setup().name(node);
+            format!("{name} activates from {before:?} without a complete copy")
+        })
     }
 }
 
@@ -57,6 +60,7 @@ impl KnowsItIsBehind {
 }
 
 impl State for KnowsItIsBehind {
+    #[inline(always)]
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         for backup in [node, shared.peer_of(node)?] {
             let believes = broker(world, backup).is_some_and(|b| b.phase() == Phase::UpToDate)

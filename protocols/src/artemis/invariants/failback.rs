@@ -24,6 +24,7 @@ impl ReadyBackup {
 }
 
 impl State for ReadyBackup {
+    #[inline(always)]
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let broker = broker(world, node)?;
         if broker.is_announced() {
@@ -56,6 +57,7 @@ impl FailbackWithoutVote {
 }
 
 impl State for FailbackWithoutVote {
+    #[inline(always)]
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let broker = broker(world, node);
         let handing_back = &mut self.handing_back[node.index()];

@@ -76,6 +76,7 @@ impl State for NoAcknowledgedSendLost {
         shared.pair_of(node).is_none() || shared.peer_of(node).is_some()
     }
 
+    #[inline(always)]
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let notes = world.history().notes();
         while let Some(note) = notes.get(self.read) {
@@ -114,6 +115,7 @@ impl State for NoSendForgotten {
         shared.pair_of(node).is_none()
     }
 
+    #[inline(always)]
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         if broker(world, node).is_some() {
             return None;
@@ -160,6 +162,7 @@ impl State for ClientsProgress {
         shared.pair_of(node).is_none()
     }
 
+    #[inline(always)]
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let outstanding = match world.actor(node) {
             Some(Node::Broker(_)) => return None,
@@ -175,9 +178,10 @@ impl State for ClientsProgress {
         let longest = self.waiting.iter().flatten().map(|&(_, since)| since).min();
         self.deadline = longest.zip(quiet).map(|(since, quiet)| after(since.max(quiet), self.within));
         let ((id, since), quiet) = (self.waiting[node.index()]?, quiet?);
-        let name = world.setup().name(node);
-        (world.now().since(since.max(quiet)) > self.within)
-            .then(|| format!("{name} has waited for message {id:#x} to be acknowledged since {since}"))
+        (world.now().since(since.max(quiet)) > self.within).then(|| {
+            let name = world.setup().name(node);
+            format!("{name} has waited for message {id:#x} to be acknowledged since {since}")
+        })
     }
 
     fn deadline(&self, _: &Shared) -> Option<Instant> {

@@ -153,7 +153,7 @@ fn recovery(config: &Config) -> Duration {
 
 /// What a property remembers, and what it makes of a node that an event has touched.
 trait State: Clone + Send + 'static {
-    /// What is wrong, if anything is.
+    /// What is wrong, if anything is. Asked after every event, and so inlined into the one place that asks.
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String>;
 
     /// Whether what happens to a node can matter to it: by default, if the node is a broker that has a peer.
@@ -176,6 +176,13 @@ struct Watch<S> {
     state: S,
 }
 
+impl<S: State> Watch<S> {
+    #[inline(never)]
+    fn look_at_all(&mut self, world: &World<Node>) -> Option<String> {
+        world.node_ids().find_map(|node| self.state.look(&self.shared, world, node))
+    }
+}
+
 impl<S: State> Invariant<Node> for Watch<S> {
     fn name(&self) -> &str {
         self.name
@@ -192,7 +199,7 @@ impl<S: State> Invariant<Node> for Watch<S> {
     fn check(&mut self, world: &World<Node>, touched: Touched) -> Check {
         let wrong = match touched {
             Touched::Node(node) => self.state.look(&self.shared, world, node),
-            Touched::Any => world.node_ids().find_map(|node| self.state.look(&self.shared, world, node)),
+            Touched::Any => self.look_at_all(world),
         };
         match wrong {
             Some(why) => Check::Violated(why),
@@ -223,6 +230,7 @@ impl State for NoLeak {
         shared.pair_of(node).is_some()
     }
 
+    #[inline(always)]
     fn look(&mut self, _: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         broker(world, node).filter(|b| b.phase() == Phase::Stopped && !b.is_restarting())?;
         let (timers, connections) = (world.timers(node), world.connections(node));

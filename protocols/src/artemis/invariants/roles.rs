@@ -21,6 +21,7 @@ impl AtMostOneLive {
 }
 
 impl State for AtMostOneLive {
+    #[inline(always)]
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String> {
         let pair = shared.pair_of(node)?;
         let serves = |n| !world.is_paused(n) && broker(world, n).is_some_and(|b| b.phase() == Phase::Live);
