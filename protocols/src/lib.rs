@@ -5,5 +5,6 @@ pub mod artemis_flow_control;
 pub mod artemis_lock_manager;
 pub mod artemis_shared_store;
 pub mod clients;
+pub mod derby;
 pub mod lease;
 pub mod transitions;

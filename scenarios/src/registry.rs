@@ -94,6 +94,7 @@ impl Registry {
         registry.register::<protocols::artemis::Artemis>();
         registry.register::<protocols::artemis_lock_manager::ArtemisLockManager>();
         registry.register::<protocols::artemis_shared_store::ArtemisSharedStore>();
+        registry.register::<protocols::derby::Derby>();
         registry.register::<protocols::lease::Lease>();
         registry
     }
