@@ -376,14 +376,17 @@ impl Server {
         if self.operation.is_some() && command != Command::Fence && command != Command::ConfirmFenced {
             return ctx.mark("command-refused");
         }
-        if self.operation.is_none() {
+        let is_new = self.operation.is_none();
+        if is_new {
             self.operation = Some((self.next_wait(), command));
         }
         let is_slave = ctx.node() == self.shared.slave;
         let accepted = if is_slave { self.slave_command(command, ctx) } else { self.master_command(command, ctx) };
         if !accepted {
             ctx.mark("command-refused");
-            self.finish_operation();
+            if is_new {
+                self.finish_operation();
+            }
         }
     }
 

@@ -157,7 +157,7 @@ impl Pair {
     }
 
     /// The connection that both use for replication at this moment.
-    fn session<'a>(self, world: &'a World<Node>) -> Option<(ConnectionId, &'a Server, &'a Server)> {
+    fn session(self, world: &World<Node>) -> Option<(ConnectionId, &Server, &Server)> {
         let (master, slave) = (server(world, self.master)?, server(world, self.slave)?);
         match master.link() {
             Link::Up(id) if slave.master_link() == Some(id) && slave.phase().follows() => Some((id, master, slave)),
@@ -270,8 +270,8 @@ impl Invariant<Node> for Prefix {
             self.compared = 0;
         }
         // A slave that was copied to anew has a shorter log.
-        self.compared = self.compared.min(slave.log().len());
-        while self.compared < slave.log().len() {
+        self.compared = self.compared.min(slave.log().count());
+        while self.compared < slave.log().count() {
             let (own, other) = (slave.log().entry(self.compared), master.log().entry(self.compared));
             if own != other {
                 return Check::Violated(format!(
