@@ -7,4 +7,6 @@ pub mod artemis_shared_store;
 pub mod clients;
 pub mod derby;
 pub mod lease;
+pub mod services;
+pub mod sling;
 pub mod transitions;

@@ -1,0 +1,3 @@
+//! Services that protocols lean on: each is a component that a protocol embeds in the actors of its nodes.
+
+pub mod repository;

@@ -1,0 +1,383 @@
+//! What must hold, watched from outside the instances.
+//!
+//! A topology is **current** at an instance from the moment at which a listener is called with it (TOPOLOGY_INIT,
+//! TOPOLOGY_CHANGED, PROPERTIES_CHANGED) until that listener has *returned* from the next TOPOLOGY_CHANGING, whatever
+//! the instance itself knows by then. Three things end it earlier: the listener is unregistered; discovery is
+//! deactivated, as the service that the topology came from is gone; or the instance's lease ends, by its own clock. From
+//! then on its process does nothing but stop, so that no listener can act on what it was told. A topology that is
+//! marked as degraded is not current: its listener knows that others may have another one.
+//!
+//! Two topologies are the **same** if they have the same cluster id and the same members with the same leader election
+//! ids, in the same order: so also the same leader, and the same lives of all members.
+
+use std::time::Duration;
+
+use sim_core::library::{Always, Eventually};
+use sim_core::{Check, Class, Instant, Invariant, NodeId, Property, Touched, World};
+
+use super::config::Config;
+use super::instance::Instance;
+use super::listener::EventKind;
+use super::node::Node;
+use super::view::{Content, ElectionId};
+
+/// S1.
+pub const NO_TWO_TOPOLOGIES: &str = "no-two-topologies";
+/// S2.
+pub const CHANGING_BEFORE_CHANGED: &str = "changing-before-changed";
+/// S3.
+pub const LEADER_STABLE: &str = "leader-stable";
+/// S4.
+pub const CLUSTER_CONVERGES: &str = "cluster-converges";
+/// S4.
+pub const NO_SPURIOUS_CHANGE: &str = "no-spurious-change";
+/// S5.
+pub const NO_CANCELLED_SYNC_RUNS: &str = "no-cancelled-sync-runs";
+/// S5.
+pub const NO_EVENT_TO_UNBOUND_LISTENER: &str = "no-event-to-unbound-listener";
+/// S6.
+pub const SLOW_STARTER_BLOCKS_NOBODY: &str = "slow-starter-blocks-nobody";
+
+const fn property(name: &'static str, class: Class, about: &'static str) -> Property {
+    Property { name, class, about }
+}
+
+/// All of them.
+pub const PROPERTIES: &[Property] = &[
+    property(
+        NO_TWO_TOPOLOGIES,
+        Class::Safety,
+        "S1: no two instances have different topologies with a common member while both are current, by what their \
+         listeners were told.",
+    ),
+    property(
+        CHANGING_BEFORE_CHANGED,
+        Class::Safety,
+        "S2: a listener hears TOPOLOGY_INIT first, TOPOLOGY_CHANGED only after TOPOLOGY_CHANGING, and nothing but \
+         properties differ without it.",
+    ),
+    property(
+        LEADER_STABLE,
+        Class::Safety,
+        "S3: a listener is told of a new leader only if the old one has left or restarted, or is preceded in the \
+         election.",
+    ),
+    property(
+        CLUSTER_CONVERGES,
+        Class::Liveness,
+        "S4: in the end the listeners of all running instances have the same topology, with all of these in it.",
+    ),
+    property(
+        NO_SPURIOUS_CHANGE,
+        Class::Safety,
+        "S4: a listener is not told of the same topology again and again.",
+    ),
+    property(
+        NO_CANCELLED_SYNC_RUNS,
+        Class::Safety,
+        "S5: a cancelled sync, or one of a deactivated discovery, leaves nothing running.",
+    ),
+    property(
+        NO_EVENT_TO_UNBOUND_LISTENER,
+        Class::Safety,
+        "S5: a listener that was unregistered is not called any more.",
+    ),
+    property(
+        SLOW_STARTER_BLOCKS_NOBODY,
+        Class::Safety,
+        "S6: with suppression, an instance that has once had a topology never waits for one that is still starting for \
+         longer than a lease and two rounds take.",
+    ),
+];
+
+/// The property called `name`.
+pub(super) fn build(name: &str, config: &Config, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {
+    let property = PROPERTIES.iter().find(|property| property.name == name)?;
+    fn watch<S: State>(property: &'static Property, state: S) -> Option<Box<dyn Invariant<Node>>> {
+        Some(Box::new(Watch { property, state }))
+    }
+    match property.name {
+        NO_TWO_TOPOLOGIES => watch(property, NoTwoTopologies::default()),
+        CHANGING_BEFORE_CHANGED => watch(property, Listening::new(changing_before_changed)),
+        LEADER_STABLE => watch(property, Listening::new(leader_stable)),
+        NO_SPURIOUS_CHANGE => watch(property, Listening::new(no_spurious_change)),
+        SLOW_STARTER_BLOCKS_NOBODY => watch(property, SlowStarter { bound: config.patience(), waits: Vec::new() }),
+        NO_CANCELLED_SYNC_RUNS => Some(Box::new(Always::on_each_node(property.name, no_cancelled_sync_runs))),
+        NO_EVENT_TO_UNBOUND_LISTENER => Some(Box::new(Always::on_each_node(property.name, no_event_to_unbound))),
+        CLUSTER_CONVERGES => {
+            let within = within.unwrap_or_else(|| config.recovery());
+            Some(Box::new(Eventually::within(property.name, within, cluster_converges)))
+        }
+        _ => None,
+    }
+}
+
+/// A property with a memory.
+trait State: Clone + Send + 'static {
+    /// Looks at a node that an event has touched.
+    fn look(&mut self, world: &World<Node>, node: NodeId) -> Option<String>;
+
+    /// When it wants to look again, if nothing happens before.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+}
+
+#[derive(Clone)]
+struct Watch<S> {
+    property: &'static Property,
+    state: S,
+}
+
+impl<S: State> Invariant<Node> for Watch<S> {
+    fn name(&self) -> &str {
+        self.property.name
+    }
+
+    fn class(&self) -> Class {
+        self.property.class
+    }
+
+    fn check(&mut self, world: &World<Node>, touched: Touched) -> Check {
+        for node in world.node_ids().filter(|&node| touched.includes(node)) {
+            if let Some(wrong) = self.state.look(world, node) {
+                return Check::Violated(wrong);
+            }
+        }
+        self.state.deadline().map_or(Check::Holds, Check::AskAgain)
+    }
+}
+
+fn instance(world: &World<Node>, node: NodeId) -> Option<&Instance> {
+    world.actor(node).and_then(Node::instance)
+}
+
+/// All topologies that are current at a node, one for each listener, as long as its lease lasts.
+fn current(world: &World<Node>, node: NodeId) -> Vec<Content> {
+    let Some(instance) = instance(world, node) else { return Vec::new() };
+    if !instance.repository().has_lease(world.clock(node).now(world.now())) {
+        return Vec::new();
+    }
+    let listeners = instance.listeners().iter().filter(|listener| listener.registered);
+    let views = listeners.filter_map(|listener| listener.current.as_ref()).filter(|view| !view.degraded);
+    views.map(|view| view.content()).collect()
+}
+
+/// A lease ends by time alone, but only an event can make a topology current, so looking at events is enough.
+#[derive(Clone, Default)]
+struct NoTwoTopologies {
+    /// By node, what was current when it was last looked at.
+    known: Vec<Vec<Content>>,
+}
+
+impl State for NoTwoTopologies {
+    fn look(&mut self, world: &World<Node>, node: NodeId) -> Option<String> {
+        self.known.resize(world.setup().nodes.len(), Vec::new());
+        let mine = current(world, node);
+        if self.known[node.index()] == mine {
+            return None;
+        }
+        self.known[node.index()].clone_from(&mine);
+        for other in world.node_ids().filter(|&other| other != node) {
+            if self.known[other.index()].is_empty() {
+                continue;
+            }
+            // It may have ended since.
+            let theirs = current(world, other);
+            for (a, b) in mine.iter().flat_map(|a| theirs.iter().map(move |b| (a, b))) {
+                let overlap = a.members.iter().any(|m| b.members.iter().any(|n| m.sling_id == n.sling_id));
+                if a != b && overlap {
+                    let name = |node| world.setup().name(node);
+                    return Some(format!("{} has {a:?} while {} has {b:?}", name(node), name(other)));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What one listener was told, as far as it counts here.
+#[derive(Clone, Debug)]
+struct Told {
+    kind: EventKind,
+    content: Content,
+    seq: u64,
+}
+
+/// What is known of a listener when it is told something: the last topology, what it heard since, and how often that
+/// topology has come.
+#[derive(Clone, Debug, Default)]
+struct Before {
+    binding: u32,
+    topology: Option<Told>,
+    changing: bool,
+    repeated: u32,
+}
+
+type Judge = fn(&World<Node>, &Before, &Told) -> Result<(), String>;
+
+/// Follows what each listener hears.
+#[derive(Clone)]
+struct Listening {
+    judge: Judge,
+    /// By node: which process, and by listener how much of what it heard is known.
+    nodes: Vec<(u32, Vec<(usize, Before)>)>,
+}
+
+impl Listening {
+    fn new(judge: Judge) -> Self {
+        Listening { judge, nodes: Vec::new() }
+    }
+}
+
+impl State for Listening {
+    fn look(&mut self, world: &World<Node>, node: NodeId) -> Option<String> {
+        self.nodes.resize(world.setup().nodes.len(), (0, Vec::new()));
+        let instance = instance(world, node)?;
+        let (incarnation, known) = &mut self.nodes[node.index()];
+        if *incarnation != world.incarnation(node) {
+            *incarnation = world.incarnation(node);
+            known.clear();
+        }
+        known.resize(instance.listeners().len(), (0, Before::default()));
+        for (listener, (read, before)) in instance.listeners().iter().zip(known) {
+            for heard in &listener.heard[*read..] {
+                *read += 1;
+                if before.binding != heard.binding {
+                    *before = Before { binding: heard.binding, ..Before::default() };
+                }
+                let told = Told { kind: heard.kind, content: heard.view.content(), seq: heard.view.seq };
+                if let Err(wrong) = (self.judge)(world, before, &told) {
+                    return Some(format!("{}, listener {}: {wrong}", world.setup().name(node), listener.id.0));
+                }
+                before.hear(told);
+            }
+        }
+        None
+    }
+}
+
+impl Before {
+    fn hear(&mut self, told: Told) {
+        self.changing = told.kind == EventKind::Changing;
+        if self.changing {
+            return;
+        }
+        self.repeated = if self.is_repeated_by(&told) { self.repeated + 1 } else { 0 };
+        self.topology = Some(told);
+    }
+
+    fn is_repeated_by(&self, told: &Told) -> bool {
+        told.kind == EventKind::Changed
+            && self.topology.as_ref().is_some_and(|t| t.seq == told.seq && t.content == told.content)
+    }
+}
+
+fn changing_before_changed(_: &World<Node>, before: &Before, told: &Told) -> Result<(), String> {
+    match (told.kind, &before.topology, before.changing) {
+        (EventKind::Init, None, _) | (EventKind::Changing, Some(_), false) | (EventKind::Changed, Some(_), true) => Ok(()),
+        (EventKind::Properties, Some(old), false) if old.content == told.content => Ok(()),
+        (kind, None, _) => Err(format!("{kind:?} comes before any Init")),
+        (EventKind::Properties, Some(old), false) => Err(format!(
+            "from {:?} to {:?} without Changing, as if only properties differed",
+            old.content, told.content
+        )),
+        (kind, Some(_), true) => Err(format!("{kind:?} comes after Changing, but only Changed may")),
+        (kind, Some(_), false) => Err(format!("{kind:?} comes while the topology is current, without Changing")),
+    }
+}
+
+fn leader_stable(world: &World<Node>, before: &Before, told: &Told) -> Result<(), String> {
+    let Some(old) = before.topology.as_ref().and_then(|old| old.content.members.first()) else { return Ok(()) };
+    let Some(new) = told.content.members.first().filter(|new| *new > old) else { return Ok(()) };
+    if told.kind == EventKind::Changing || !is_there(world, old) {
+        return Ok(());
+    }
+    Err(format!("the leader is {new:?} now, although {old:?} has neither left nor restarted"))
+}
+
+/// Whether the activation that an election id was written for is still going on, and holds its lease.
+fn is_there(world: &World<Node>, election: &ElectionId) -> bool {
+    world.node_ids().any(|node| {
+        instance(world, node).is_some_and(|instance| {
+            let now = world.clock(node).now(world.now());
+            instance.election() == Some(*election) && instance.repository().has_lease(now)
+        })
+    })
+}
+
+fn no_spurious_change(_: &World<Node>, before: &Before, told: &Told) -> Result<(), String> {
+    // Once is possible: a topology can be undefined for a moment and then be what it was.
+    if before.repeated >= 1 && before.is_repeated_by(told) {
+        return Err(format!("Changed, for the third time in a row to number {} and {:?}", told.seq, told.content));
+    }
+    Ok(())
+}
+
+fn no_cancelled_sync_runs(node: &Node) -> Result<(), String> {
+    node.instance().and_then(Instance::stray_sync).map_or(Ok(()), Err)
+}
+
+fn no_event_to_unbound(node: &Node) -> Result<(), String> {
+    let listeners = node.instance().into_iter().flat_map(Instance::listeners);
+    for listener in listeners {
+        if let Some(heard) = listener.heard.last().filter(|heard| !heard.registered) {
+            return Err(format!("listener {} was unregistered and has heard {:?}", listener.id.0, heard.kind));
+        }
+    }
+    Ok(())
+}
+
+fn cluster_converges(world: &World<Node>) -> Result<(), String> {
+    let running = || world.node_ids().filter_map(|node| instance(world, node)).filter(|instance| instance.is_member());
+    let Some(first) = running().next() else { return Ok(()) };
+    let topology_of = |instance: &Instance| instance.agreed().map(|view| view.content());
+    let Some(topology) = topology_of(first) else { return Err(format!("{} has no topology", first.name())) };
+    for instance in running() {
+        if !topology.members.iter().any(|member| Some(*member) == instance.election()) {
+            return Err(format!("{} runs, but is not in {topology:?}", instance.name()));
+        }
+        match topology_of(instance) {
+            Some(other) if other == topology => {}
+            other => return Err(format!("{} has {other:?}, not {topology:?}", instance.name())),
+        }
+    }
+    match topology.members.len() == running().count() {
+        true => Ok(()),
+        false => Err(format!("somebody in {topology:?} does not run")),
+    }
+}
+
+#[derive(Clone)]
+struct SlowStarter {
+    bound: Duration,
+    /// Who waits for whom, and since when.
+    waits: Vec<(NodeId, NodeId, Instant)>,
+}
+
+impl State for SlowStarter {
+    fn look(&mut self, world: &World<Node>, _: NodeId) -> Option<String> {
+        let starters = world.node_ids().filter_map(|node| {
+            let instance = instance(world, node).filter(|instance| instance.is_starting())?;
+            Some((node, instance.repository().lease()?.node))
+        });
+        let mut waits = Vec::new();
+        for (starter, id) in starters {
+            for node in world.node_ids().filter(|&node| node != starter) {
+                if instance(world, node).is_some_and(|instance| instance.waits_for().contains(&id)) {
+                    let known = self.waits.iter().find(|(a, b, _)| (*a, *b) == (node, starter));
+                    waits.push((node, starter, known.map_or(world.now(), |&(.., since)| since)));
+                }
+            }
+        }
+        self.waits = waits;
+        let &(node, starter, since) = self.waits.iter().find(|(.., since)| world.now().since(*since) > self.bound)?;
+        let name = |node| world.setup().name(node);
+        Some(format!("{} has had no topology since {since} because {} has not started yet", name(node), name(starter)))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let first = self.waits.iter().map(|&(.., since)| since).min()?;
+        Some(first + self.bound + Duration::from_nanos(1))
+    }
+}

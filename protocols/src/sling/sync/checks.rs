@@ -1,0 +1,168 @@
+//! What each part of the sync chain does for an instance, and how one leads to the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sim_core::Context;
+
+use super::joiner_delay::Verdict;
+use super::{BackgroundCheck, Chain, Execution, Link, Part};
+use crate::services::repository::{ClusterNodeId, Value};
+use crate::sling::config::OnSyncTimeout;
+use crate::sling::instance::Instance;
+use crate::sling::node::{Node, Timer};
+use crate::sling::pool::Task;
+use crate::sling::reader::{id_map, sync_token, view_token};
+use crate::sling::view::{Member, SlingId, TopologyView};
+
+impl Instance {
+    /// Begins to sync a view; an earlier sync is discarded.
+    pub(in crate::sling) fn begin_sync(&mut self, view: Arc<TopologyView>, modifications: u64, ctx: &mut Context<Node>) {
+        let execution = self.chain.begin(view, modifications);
+        self.begin_link(execution, 0, ctx);
+    }
+
+    /// Discards whatever sync there is.
+    pub(in crate::sling) fn cancel_sync(&mut self, ctx: &mut Context<Node>) {
+        if self.chain.cancel() {
+            ctx.mark("sync-cancelled");
+        }
+        for part in [Part::Backlog, Part::SyncToken, Part::ViewToken] {
+            ctx.cancel_timer(Timer::Check(part));
+        }
+        ctx.cancel_timer(Timer::JoinerDelay);
+    }
+
+    fn begin_link(&mut self, execution: Execution, index: usize, ctx: &mut Context<Node>) {
+        match Chain::links(&self.shared.config, self.shared.defects).get(index) {
+            None => self.synced(execution.view, execution.modifications, ctx),
+            Some(&Link::Checked(part)) => {
+                let check = BackgroundCheck { execution, since: ctx.now(), store: None };
+                self.chain.checks.insert(part, check);
+                self.check(part, ctx);
+            }
+            Some(Link::Delay) => match self.chain.delay.sync(execution) {
+                Verdict::Through(execution) => self.hand_over(execution, Link::Delay, ctx),
+                Verdict::After(delay) => {
+                    ctx.mark("joiner-delayed");
+                    ctx.set_timer(Timer::JoinerDelay, delay);
+                }
+            },
+        }
+    }
+
+    /// A part is through: a thread brings the sync to the next one.
+    fn hand_over(&mut self, execution: Execution, from: Link, ctx: &mut Context<Node>) {
+        let links = Chain::links(&self.shared.config, self.shared.defects);
+        let next = links.iter().position(|&link| link == from).map_or(links.len(), |at| at + 1);
+        let thread = self.chain.hand_over(execution, next);
+        let time = ctx.random_duration(self.shared.config.sync_handover_max + Duration::from_nanos(1));
+        ctx.run_job(time, Timer::Handover(thread));
+    }
+
+    pub(in crate::sling) fn handed_over(&mut self, thread: u64, ctx: &mut Context<Node>) {
+        let (execution, next) = self.chain.handed_over(thread).expect("each thread ends once");
+        // SLING-10353: cancelling reached only the part that had just ended. SLING-5173: nothing was cancelled.
+        let goes_on = self.shared.defects.sling_10353 || self.shared.defects.sling_5173_cancel;
+        if self.chain.can_execute(&execution) || goes_on {
+            self.begin_link(execution, next, ctx);
+        }
+    }
+
+    pub(in crate::sling) fn joiner_delay_over(&mut self, ctx: &mut Context<Node>) {
+        if !self.has_thread(Task::JoinerDelay) {
+            return;
+        }
+        if let Some(execution) = self.chain.delay.over() {
+            self.hand_over(execution, Link::Delay, ctx);
+        }
+    }
+
+    /// A commit of this instance is durable; its own token may be.
+    pub(in crate::sling) fn on_stored(&mut self, number: u64, ctx: &mut Context<Node>) {
+        let stored = |(&part, check): (&Part, &BackgroundCheck)| (check.store == Some(number)).then_some(part);
+        if let Some(part) = self.chain.checks.iter().find_map(stored) {
+            self.check(part, ctx);
+        }
+    }
+
+    /// Looks whether a part is through, and if not, when to look again.
+    pub(in crate::sling) fn check(&mut self, part: Part, ctx: &mut Context<Node>) {
+        let Some(view) = self.synced_view(part).cloned() else { return };
+        let is_through = match part {
+            Part::Backlog => !self.has_backlog(&view),
+            Part::SyncToken | Part::ViewToken => self.store_token(part, &view, ctx) && self.is_late(part, &view).is_empty(),
+        };
+        if is_through {
+            return self.end_check(part, false, ctx);
+        }
+        let check = self.chain.checks.get(&part).expect("it has just been looked at");
+        let config = &self.shared.config;
+        if ctx.now().since(check.since) > config.cluster_sync_service_timeout {
+            ctx.mark("sync-timed-out");
+            // SLING-L1: upstream knows no other policy than this one.
+            let policy = if self.shared.defects.sling_l1 { OnSyncTimeout::Succeed } else { config.on_sync_timeout };
+            match policy {
+                OnSyncTimeout::Wait => {}
+                OnSyncTimeout::Degrade => return self.end_check(part, true, ctx),
+                OnSyncTimeout::Succeed => return self.end_check(part, false, ctx),
+            }
+        }
+        ctx.set_timer(Timer::Check(part), Chain::interval(config, self.shared.defects));
+    }
+
+    fn end_check(&mut self, part: Part, degraded: bool, ctx: &mut Context<Node>) {
+        ctx.cancel_timer(Timer::Check(part));
+        let BackgroundCheck { mut execution, .. } = self.chain.checks.remove(&part).expect("it has just been looked at");
+        if degraded {
+            execution.view = Arc::new(TopologyView { degraded, ..TopologyView::clone(&execution.view) });
+        }
+        self.hand_over(execution, Link::Checked(part), ctx);
+    }
+
+    /// Whether somebody is deactivating, or active without being in the view or left out of it on purpose.
+    fn has_backlog(&self, view: &TopologyView) -> bool {
+        let Some(descriptor) = &self.descriptor else { return true };
+        let is_known = |node: &ClusterNodeId| {
+            let name = self.client.read(id_map(*node)).map(|Value([name, ..])| SlingId(name));
+            view.partially_started.contains(node) || view.members.iter().any(|m| Some(m.election.sling_id) == name)
+        };
+        !descriptor.deactivating.is_empty() || !descriptor.active.iter().all(is_known)
+    }
+
+    /// Sees to it that this instance's own token is written; whether it is durable.
+    fn store_token(&mut self, part: Part, view: &TopologyView, ctx: &mut Context<Node>) -> bool {
+        let (path, token) = match part {
+            Part::ViewToken => (view_token(self.name), Value([view.seq, view.digest(), 0])),
+            _ => (sync_token(self.name), Value([view.seq, 0, 0])),
+        };
+        if self.client.read(path) == Some(token) && !self.client.is_queued(path) {
+            self.has_token = true;
+            return true;
+        }
+        let check = self.chain.checks.get_mut(&part).expect("it has just been looked at");
+        if check.store.is_none() {
+            check.store = Some(self.client.commit(path, token, ctx));
+        }
+        false
+    }
+
+    /// The members of a view whose tokens are still to be seen.
+    fn is_late(&self, part: Part, view: &TopologyView) -> Vec<ClusterNodeId> {
+        let digest = view.digest();
+        let is_late = |member: &&Member| match part {
+            Part::ViewToken => self.client.read(view_token(member.election.sling_id)) != Some(Value([view.seq, digest, 0])),
+            _ => self.client.read(sync_token(member.election.sling_id)) != Some(Value([view.seq, 0, 0])),
+        };
+        view.members.iter().filter(is_late).map(|member| member.node).collect()
+    }
+
+    /// Those for whose tokens it waits at present.
+    pub(in crate::sling) fn late_members(&self) -> Vec<ClusterNodeId> {
+        let late = |(&part, check): (&Part, &BackgroundCheck)| match part {
+            Part::Backlog => Vec::new(),
+            part => self.is_late(part, &check.execution.view),
+        };
+        self.chain.checks.iter().flat_map(late).collect()
+    }
+}
