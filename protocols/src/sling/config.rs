@@ -68,6 +68,10 @@ pub struct Config {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub startup_step_max: Duration,
+    /// Added to a step of the start by the command `stall-start`.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "String")]
+    pub startup_stall: Duration,
     /// Listeners that each instance has from the start.
     pub listeners: u32,
     /// Shortest time that a listener needs for an event.
@@ -146,6 +150,7 @@ impl Default for Config {
             leader_election_prefix: 1,
             startup_step_min: millis(100),
             startup_step_max: seconds(1),
+            startup_stall: seconds(60),
             listeners: 1,
             listener_latency_min: millis(1),
             listener_latency_max: millis(100),
@@ -200,6 +205,7 @@ impl Config {
         self.lease_duration
             + self.recovery_time
             + 3 * self.startup_step_max
+            + self.startup_stall
             + 2 * self.listener_stall
             + self.discovery_restart_time
             + self.joiner_delay

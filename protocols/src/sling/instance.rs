@@ -31,6 +31,8 @@ pub struct Instance {
     election: Option<ElectionId>,
     /// What is still to be written before discovery can be active, and the commit that is being waited for.
     startup: (Step, Option<u64>),
+    /// Whether the next step will take long.
+    stall: bool,
     /// Whether a sync token has been written since discovery was activated.
     pub(super) has_token: bool,
     /// The version of its properties.
@@ -68,6 +70,7 @@ impl Instance {
             descriptor: None,
             election: None,
             startup: (Step::Withdraw, None),
+            stall: false,
             has_token: false,
             properties: 0,
             reader: Reader::default(),
@@ -131,7 +134,7 @@ impl Instance {
     pub fn agreed(&self) -> Option<&TopologyView> {
         let view = self.manager.current()?;
         let mut listeners = self.listeners.iter().filter(|listener| listener.registered);
-        listeners.all(|l| l.current.as_ref().is_some_and(|c| c.content() == view.content())).then_some(view)
+        listeners.all(|l| l.current.as_ref().is_some_and(|current| current.is_like(view))).then_some(view)
     }
 
     /// A sync that runs although it was cancelled or discovery is not active, in words.
@@ -261,6 +264,9 @@ impl Instance {
                 self.properties += 1;
                 self.client.commit(properties(self.name), Value([self.properties, 0, 0]), ctx);
             }
+            (Command::StallStart, Stage::Dormant | Stage::Acquiring) => self.stall = true,
+            (Command::StallStart, Stage::Starting) if self.startup.1.is_none() => self.stall_step(ctx),
+            (Command::StallStart, Stage::Starting) => self.stall = true,
             (Command::StallListener, _) => self.sender.stall = true,
             (Command::BindListener, _) => self.register_listener(ctx),
             (Command::UnbindListener, _) => self.unregister_listener(),
@@ -275,7 +281,15 @@ impl Instance {
         let config = &self.shared.config;
         let longer = config.startup_step_max - config.startup_step_min + Duration::from_nanos(1);
         let time = config.startup_step_min + ctx.random_duration(longer);
-        ctx.set_timer(Timer::Startup, time);
+        match std::mem::take(&mut self.stall) {
+            true => self.stall_step(ctx),
+            false => ctx.set_timer(Timer::Startup, time),
+        }
+    }
+
+    fn stall_step(&mut self, ctx: &mut Context<Node>) {
+        ctx.mark("start-stalled");
+        ctx.set_timer(Timer::Startup, self.shared.config.startup_stall);
     }
 
     /// A step has taken its time; now it writes.

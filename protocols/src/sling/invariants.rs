@@ -10,6 +10,7 @@
 //! Two topologies are the **same** if they have the same cluster id and the same members with the same leader election
 //! ids, in the same order: so also the same leader, and the same lives of all members.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::library::{Always, Eventually};
@@ -17,9 +18,9 @@ use sim_core::{Check, Class, Instant, Invariant, NodeId, Property, Touched, Worl
 
 use super::config::Config;
 use super::instance::Instance;
-use super::listener::EventKind;
+use super::listener::{EventKind, Heard};
 use super::node::Node;
-use super::view::{Content, ElectionId};
+use super::view::{ElectionId, TopologyView};
 
 /// S1.
 pub const NO_TWO_TOPOLOGIES: &str = "no-two-topologies";
@@ -67,11 +68,7 @@ pub const PROPERTIES: &[Property] = &[
         Class::Liveness,
         "S4: in the end the listeners of all running instances have the same topology, with all of these in it.",
     ),
-    property(
-        NO_SPURIOUS_CHANGE,
-        Class::Safety,
-        "S4: a listener is not told of the same topology again and again.",
-    ),
+    property(NO_SPURIOUS_CHANGE, Class::Safety, "S4: a listener is not told of the same topology again and again."),
     property(
         NO_CANCELLED_SYNC_RUNS,
         Class::Safety,
@@ -153,42 +150,36 @@ fn instance(world: &World<Node>, node: NodeId) -> Option<&Instance> {
 }
 
 /// All topologies that are current at a node, one for each listener, as long as its lease lasts.
-fn current(world: &World<Node>, node: NodeId) -> Vec<Content> {
-    let Some(instance) = instance(world, node) else { return Vec::new() };
-    if !instance.repository().has_lease(world.clock(node).now(world.now())) {
-        return Vec::new();
-    }
-    let listeners = instance.listeners().iter().filter(|listener| listener.registered);
-    let views = listeners.filter_map(|listener| listener.current.as_ref()).filter(|view| !view.degraded);
-    views.map(|view| view.content()).collect()
+fn current(world: &World<Node>, node: NodeId) -> impl Iterator<Item = &Arc<TopologyView>> {
+    let has_lease = |instance: &&Instance| instance.repository().has_lease(world.clock(node).now(world.now()));
+    let listeners = instance(world, node).filter(has_lease).into_iter().flat_map(Instance::listeners);
+    let views = listeners.filter(|listener| listener.registered).filter_map(|listener| listener.current.as_ref());
+    views.filter(|view| !view.degraded)
 }
 
 /// A lease ends by time alone, but only an event can make a topology current, so looking at events is enough.
 #[derive(Clone, Default)]
 struct NoTwoTopologies {
     /// By node, what was current when it was last looked at.
-    known: Vec<Vec<Content>>,
+    known: Vec<Vec<Arc<TopologyView>>>,
 }
 
 impl State for NoTwoTopologies {
     fn look(&mut self, world: &World<Node>, node: NodeId) -> Option<String> {
         self.known.resize(world.setup().nodes.len(), Vec::new());
-        let mine = current(world, node);
-        if self.known[node.index()] == mine {
+        let known = &mut self.known[node.index()];
+        if current(world, node).map(Arc::as_ptr).eq(known.iter().map(Arc::as_ptr)) {
             return None;
         }
-        self.known[node.index()].clone_from(&mine);
-        for other in world.node_ids().filter(|&other| other != node) {
-            if self.known[other.index()].is_empty() {
-                continue;
-            }
-            // It may have ended since.
-            let theirs = current(world, other);
-            for (a, b) in mine.iter().flat_map(|a| theirs.iter().map(move |b| (a, b))) {
-                let overlap = a.members.iter().any(|m| b.members.iter().any(|n| m.sling_id == n.sling_id));
-                if a != b && overlap {
-                    let name = |node| world.setup().name(node);
-                    return Some(format!("{} has {a:?} while {} has {b:?}", name(node), name(other)));
+        *known = current(world, node).cloned().collect();
+        for a in &self.known[node.index()] {
+            for other in world.node_ids().filter(|&other| other != node) {
+                for b in current(world, other) {
+                    let overlap = a.elections().any(|m| b.elections().any(|n| m.sling_id == n.sling_id));
+                    if overlap && !a.is_like(b) {
+                        let name = |node| world.setup().name(node);
+                        return Some(format!("{} has {a} while {} has {b}", name(node), name(other)));
+                    }
                 }
             }
         }
@@ -196,25 +187,17 @@ impl State for NoTwoTopologies {
     }
 }
 
-/// What one listener was told, as far as it counts here.
-#[derive(Clone, Debug)]
-struct Told {
-    kind: EventKind,
-    content: Content,
-    seq: u64,
-}
-
 /// What is known of a listener when it is told something: the last topology, what it heard since, and how often that
 /// topology has come.
 #[derive(Clone, Debug, Default)]
 struct Before {
     binding: u32,
-    topology: Option<Told>,
+    topology: Option<Arc<TopologyView>>,
     changing: bool,
     repeated: u32,
 }
 
-type Judge = fn(&World<Node>, &Before, &Told) -> Result<(), String>;
+type Judge = fn(&World<Node>, &Before, &Heard) -> Result<(), String>;
 
 /// Follows what each listener hears.
 #[derive(Clone)]
@@ -246,11 +229,10 @@ impl State for Listening {
                 if before.binding != heard.binding {
                     *before = Before { binding: heard.binding, ..Before::default() };
                 }
-                let told = Told { kind: heard.kind, content: heard.view.content(), seq: heard.view.seq };
-                if let Err(wrong) = (self.judge)(world, before, &told) {
+                if let Err(wrong) = (self.judge)(world, before, heard) {
                     return Some(format!("{}, listener {}: {wrong}", world.setup().name(node), listener.id.0));
                 }
-                before.hear(told);
+                before.hear(heard);
             }
         }
         None
@@ -258,58 +240,58 @@ impl State for Listening {
 }
 
 impl Before {
-    fn hear(&mut self, told: Told) {
+    fn hear(&mut self, told: &Heard) {
         self.changing = told.kind == EventKind::Changing;
         if self.changing {
             return;
         }
-        self.repeated = if self.is_repeated_by(&told) { self.repeated + 1 } else { 0 };
-        self.topology = Some(told);
+        self.repeated = if self.is_repeated_by(told) { self.repeated + 1 } else { 0 };
+        self.topology = Some(Arc::clone(&told.view));
     }
 
-    fn is_repeated_by(&self, told: &Told) -> bool {
-        told.kind == EventKind::Changed
-            && self.topology.as_ref().is_some_and(|t| t.seq == told.seq && t.content == told.content)
+    fn is_repeated_by(&self, told: &Heard) -> bool {
+        told.kind == EventKind::Changed && self.topology.as_ref().is_some_and(|old| old.is_synced_like(&told.view))
     }
 }
 
-fn changing_before_changed(_: &World<Node>, before: &Before, told: &Told) -> Result<(), String> {
+fn changing_before_changed(_: &World<Node>, before: &Before, told: &Heard) -> Result<(), String> {
     match (told.kind, &before.topology, before.changing) {
-        (EventKind::Init, None, _) | (EventKind::Changing, Some(_), false) | (EventKind::Changed, Some(_), true) => Ok(()),
-        (EventKind::Properties, Some(old), false) if old.content == told.content => Ok(()),
+        (EventKind::Init, None, _) | (EventKind::Changing, Some(_), false) | (EventKind::Changed, Some(_), true) => {
+            Ok(())
+        }
+        (EventKind::Properties, Some(old), false) if old.is_like(&told.view) => Ok(()),
         (kind, None, _) => Err(format!("{kind:?} comes before any Init")),
-        (EventKind::Properties, Some(old), false) => Err(format!(
-            "from {:?} to {:?} without Changing, as if only properties differed",
-            old.content, told.content
-        )),
+        (EventKind::Properties, Some(old), false) => {
+            Err(format!("from {old} to {} without Changing, as if only properties differed", told.view))
+        }
         (kind, Some(_), true) => Err(format!("{kind:?} comes after Changing, but only Changed may")),
         (kind, Some(_), false) => Err(format!("{kind:?} comes while the topology is current, without Changing")),
     }
 }
 
-fn leader_stable(world: &World<Node>, before: &Before, told: &Told) -> Result<(), String> {
-    let Some(old) = before.topology.as_ref().and_then(|old| old.content.members.first()) else { return Ok(()) };
-    let Some(new) = told.content.members.first().filter(|new| *new > old) else { return Ok(()) };
+fn leader_stable(world: &World<Node>, before: &Before, told: &Heard) -> Result<(), String> {
+    let Some(old) = before.topology.as_ref().and_then(|old| old.elections().next()) else { return Ok(()) };
+    let Some(new) = told.view.elections().next().filter(|new| *new > old) else { return Ok(()) };
     if told.kind == EventKind::Changing || !is_there(world, old) {
         return Ok(());
     }
-    Err(format!("the leader is {new:?} now, although {old:?} has neither left nor restarted"))
+    Err(format!("the leader is {new} now, although {old} has neither left nor restarted"))
 }
 
 /// Whether the activation that an election id was written for is still going on, and holds its lease.
-fn is_there(world: &World<Node>, election: &ElectionId) -> bool {
+fn is_there(world: &World<Node>, election: ElectionId) -> bool {
     world.node_ids().any(|node| {
         instance(world, node).is_some_and(|instance| {
             let now = world.clock(node).now(world.now());
-            instance.election() == Some(*election) && instance.repository().has_lease(now)
+            instance.election() == Some(election) && instance.repository().has_lease(now)
         })
     })
 }
 
-fn no_spurious_change(_: &World<Node>, before: &Before, told: &Told) -> Result<(), String> {
+fn no_spurious_change(_: &World<Node>, before: &Before, told: &Heard) -> Result<(), String> {
     // Once is possible: a topology can be undefined for a moment and then be what it was.
     if before.repeated >= 1 && before.is_repeated_by(told) {
-        return Err(format!("Changed, for the third time in a row to number {} and {:?}", told.seq, told.content));
+        return Err(format!("Changed, for the third time in a row, to {}", told.view));
     }
     Ok(())
 }
@@ -330,21 +312,26 @@ fn no_event_to_unbound(node: &Node) -> Result<(), String> {
 
 fn cluster_converges(world: &World<Node>) -> Result<(), String> {
     let running = || world.node_ids().filter_map(|node| instance(world, node)).filter(|instance| instance.is_member());
+    if world.now() == Instant::ZERO {
+        return Err("not everybody has been started yet".to_owned());
+    }
     let Some(first) = running().next() else { return Ok(()) };
-    let topology_of = |instance: &Instance| instance.agreed().map(|view| view.content());
-    let Some(topology) = topology_of(first) else { return Err(format!("{} has no topology", first.name())) };
+    let Some(topology) = first.agreed() else { return Err(format!("{} has no topology", first.name())) };
     for instance in running() {
-        if !topology.members.iter().any(|member| Some(*member) == instance.election()) {
-            return Err(format!("{} runs, but is not in {topology:?}", instance.name()));
+        match instance.agreed() {
+            None => return Err(format!("{} has no topology", instance.name())),
+            Some(other) if !other.is_like(topology) => {
+                return Err(format!("{} and {} have different topologies", first.name(), instance.name()));
+            }
+            Some(_) => {}
         }
-        match topology_of(instance) {
-            Some(other) if other == topology => {}
-            other => return Err(format!("{} has {other:?}, not {topology:?}", instance.name())),
+        if !topology.elections().any(|member| Some(member) == instance.election()) {
+            return Err(format!("{} runs, but is not in the topology", instance.name()));
         }
     }
     match topology.members.len() == running().count() {
         true => Ok(()),
-        false => Err(format!("somebody in {topology:?} does not run")),
+        false => Err("somebody in the topology does not run".to_owned()),
     }
 }
 

@@ -58,15 +58,7 @@ pub struct Listener {
 
 impl Listener {
     pub(super) fn new(id: ListenerId) -> Self {
-        Listener {
-            id,
-            registered: true,
-            bound: true,
-            initialized: false,
-            binding: 0,
-            current: None,
-            heard: Vec::new(),
-        }
+        Listener { id, registered: true, bound: true, initialized: false, binding: 0, current: None, heard: Vec::new() }
     }
 
     /// Discovery lets go of it.

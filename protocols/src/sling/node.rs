@@ -87,6 +87,8 @@ pub enum Command {
     RestartDiscovery,
     /// Change an instance's properties.
     ChangeProperties,
+    /// Make the present or the next step of an instance's start take long.
+    StallStart,
     /// Make the next event take its listener long.
     StallListener,
     /// Register one more listener.

@@ -24,13 +24,14 @@ const fn named(name: &'static str, about: &'static str) -> Named {
 }
 
 /// The commands: name, meaning, what is sent.
-const ALL_COMMANDS: [(&str, Command); 10] = [
+const ALL_COMMANDS: [(&str, Command); 11] = [
     ("start", Command::Start),
     ("stop", Command::Stop),
     ("deactivate", Command::Deactivate),
     ("activate", Command::Activate),
     ("restart-discovery", Command::RestartDiscovery),
     ("change-properties", Command::ChangeProperties),
+    ("stall-start", Command::StallStart),
     ("stall-listener", Command::StallListener),
     ("bind-listener", Command::BindListener),
     ("unbind-listener", Command::UnbindListener),
@@ -42,8 +43,7 @@ impl Protocol for Sling {
     type Config = Config;
 
     const NAME: &'static str = "sling";
-    const ABOUT: &'static str =
-        "Topology discovery of Apache Sling on Oak: leases, sync tokens, and listeners that must never see two topologies.";
+    const ABOUT: &'static str = "Topology discovery of Apache Sling on Oak: leases, sync tokens, and listeners that must never see two topologies.";
     const ROLES: &'static [Named] = &[
         named(REPOSITORY, "The store that all instances share; exactly one."),
         named(INSTANCE, "An instance, which starts at once."),
@@ -54,6 +54,7 @@ impl Protocol for Sling {
         named("lease-acquired", "An instance has its lease and has read the repository."),
         named("lease-lost", "An instance stops because its lease has ended."),
         named("lease-expired", "The repository has found a lease that had run out."),
+        named("start-stalled", "A step of an instance's start takes long."),
         named("discovery-activated", "An instance has written its id and its leader election id."),
         named("discovery-deactivated", "An instance's discovery has been deactivated."),
         named("instance-suppressed", "An instance has left others out that have not started completely."),
@@ -76,6 +77,7 @@ impl Protocol for Sling {
         named("activate", "Activates an instance's discovery again."),
         named("restart-discovery", "Deactivates an instance's discovery and activates it after a while."),
         named("change-properties", "Changes an instance's properties."),
+        named("stall-start", "Makes the present or the next step of an instance's start take long."),
         named("stall-listener", "Makes an instance's next event take its listener long."),
         named("bind-listener", "Registers one more listener at an instance."),
         named("unbind-listener", "Unregisters the listener that was registered last."),
@@ -90,7 +92,9 @@ impl Protocol for Sling {
         let repositories = cluster.with_role(REPOSITORY).count();
         let instances = cluster.with_role(INSTANCE).count() + cluster.with_role(JOINER).count();
         if repositories != 1 {
-            return Err(format!("there are {repositories} repositories; give exactly one node the role \"{REPOSITORY}\""));
+            return Err(format!(
+                "there are {repositories} repositories; give exactly one node the role \"{REPOSITORY}\""
+            ));
         }
         if instances == 0 {
             return Err(format!(
@@ -98,8 +102,9 @@ impl Protocol for Sling {
             ));
         }
         if repositories + instances != cluster.members.len() {
-            return Err("this protocol has no clients, its listeners are part of the instances; leave out `clients`"
-                .to_owned());
+            return Err(
+                "this protocol has no clients, its listeners are part of the instances; leave out `clients`".to_owned()
+            );
         }
         cluster.config.validate()
     }

@@ -62,15 +62,6 @@ pub struct TopologyView {
     pub degraded: bool,
 }
 
-/// What two topologies must not differ in while both are current.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
-    /// The cluster's id.
-    pub cluster: u64,
-    /// The members, the leader first.
-    pub members: Vec<ElectionId>,
-}
-
 /// In what two topologies differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
@@ -82,15 +73,33 @@ pub enum Difference {
     Structure,
 }
 
+impl fmt::Display for ElectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}_{}", self.prefix, self.start, self.sling_id)
+    }
+}
+
+impl fmt::Display for TopologyView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members: Vec<String> = self.elections().map(|election| election.to_string()).collect();
+        write!(f, "[{}] (number {}, cluster {})", members.join(", "), self.seq, self.cluster.id)
+    }
+}
+
 impl TopologyView {
-    /// What has to be the same everywhere.
-    pub fn content(&self) -> Content {
-        Content { cluster: self.cluster.id, members: self.members.iter().map(|member| member.election).collect() }
+    /// The leader election ids of its members, the leader's first.
+    pub fn elections(&self) -> impl Iterator<Item = ElectionId> + '_ {
+        self.members.iter().map(|member| member.election)
+    }
+
+    /// Whether it is the same topology: the same cluster, and the same members in the same lives, in the same order.
+    pub fn is_like(&self, other: &TopologyView) -> bool {
+        self.cluster.id == other.cluster.id && self.elections().eq(other.elections())
     }
 
     /// A number that tells contents apart.
     pub fn digest(&self) -> u64 {
-        let words = self.members.iter().flat_map(|m| [m.election.prefix, m.election.start, m.election.sling_id.0]);
+        let words = self.elections().flat_map(|election| [election.prefix, election.start, election.sling_id.0]);
         // FNV-1a over words: short, and the same everywhere.
         [self.cluster.id].into_iter().chain(words).fold(0xcbf2_9ce4_8422_2325, |digest: u64, word| {
             (digest ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(29)
@@ -99,7 +108,7 @@ impl TopologyView {
 
     /// Whether syncing this one means syncing the other.
     pub fn is_synced_like(&self, other: &TopologyView) -> bool {
-        self.seq == other.seq && self.content() == other.content()
+        self.seq == other.seq && self.is_like(other)
     }
 
     fn names(&self) -> Vec<SlingId> {
@@ -117,12 +126,11 @@ impl TopologyView {
         if self.members.iter().zip(&new.members).any(|(a, b)| a.properties != b.properties) {
             difference = Difference::Properties;
         }
-        let elections = |view: &TopologyView| view.members.iter().map(|m| m.election).collect::<Vec<_>>();
         // SLING-5256: equal membership was all that was asked for.
         if defects.sling_5256 {
             return difference;
         }
-        if elections(self) != elections(new) {
+        if self.elections().ne(new.elections()) {
             // SLING-5173: the start of an instance, and who leads, were compared like its properties.
             match defects.sling_5173_leader {
                 true => difference = Difference::Properties,
@@ -130,7 +138,11 @@ impl TopologyView {
             }
         }
         // SLING-5464: two references to equal ids differ.
-        let differs = if defects.sling_5464 { self.cluster.object != new.cluster.object } else { self.cluster.id != new.cluster.id };
+        let differs = if defects.sling_5464 {
+            self.cluster.object != new.cluster.object
+        } else {
+            self.cluster.id != new.cluster.id
+        };
         if differs {
             // SLING-5458: the cluster's id was compared like properties.
             match defects.sling_5458 {

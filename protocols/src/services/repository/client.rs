@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use sim_core::{Actor, Context, Instant, NodeId};
+use sim_core::{Context, Instant, NodeId};
 
-use super::{ClusterNodeId, Commit, Config, Descriptor, LeaseId, Message, Path, Published, Timer, Value, View};
+use super::{ClusterNodeId, Commit, Config, Descriptor, Host, LeaseId, Message, Path, Published, Timer, Value, View};
 
 /// Where a client stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,9 +13,9 @@ pub enum Standing {
     Closed,
     /// It asks for a lease.
     Acquiring {
-        /// Tells this process from all others of its machine.
+        /// Tells the request from all others of the machine.
         nonce: u64,
-        /// When it asked first.
+        /// When it was made first, at the earliest: the lease cannot have been granted before that.
         since: Instant,
     },
     /// It has a lease.
@@ -103,9 +103,9 @@ impl Client {
         self.lease().is_some() && now >= self.lease_until
     }
 
-    /// Whether there is a lease that counts at this moment of the process's own clock.
+    /// Whether there is a lease that counts at this moment of the process's own clock, and is not being given back.
     pub fn has_lease(&self, now: Instant) -> bool {
-        self.lease().is_some() && now < self.lease_until
+        matches!(self.standing, Standing::Open(_)) && now < self.lease_until
     }
 
     /// A document as this client sees it.
@@ -124,47 +124,27 @@ impl Client {
     }
 
     /// Asks for a lease, until there is one.
-    pub fn acquire<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    pub fn acquire<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         assert_eq!(self.standing, Standing::Closed, "a process has one lease in its life");
         self.standing = Standing::Acquiring { nonce: ctx.random(), since: ctx.now() };
         self.ask_for_lease(ctx);
     }
 
-    fn ask_for_lease<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    fn ask_for_lease<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         let Standing::Acquiring { nonce, .. } = self.standing else { return };
         ctx.send(self.store, Message::Acquire { machine: self.machine, nonce }.into());
         ctx.set_timer(Timer::Acquire.into(), self.config.request_timeout);
     }
 
     /// Gives the lease back, after everything that is still to be committed.
-    pub fn release<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    pub fn release<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         if let Standing::Open(lease) = self.standing {
             self.standing = Standing::Releasing(lease);
             self.ask_for_release(ctx);
         }
     }
 
-    fn ask_for_release<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    fn ask_for_release<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         if let Standing::Releasing(lease) = self.standing
             && self.queue.is_empty()
         {
@@ -178,12 +158,7 @@ impl Client {
     ///
     /// # Panics
     /// Before [`Event::Opened`], and after [`Client::release`].
-    pub fn commit<A>(&mut self, path: Path, value: Value, ctx: &mut Context<'_, A>) -> u64
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    pub fn commit<A: Host>(&mut self, path: Path, value: Value, ctx: &mut Context<'_, A>) -> u64 {
         assert!(self.caught_up && matches!(self.standing, Standing::Open(_)), "only an open repository takes commits");
         self.queue.push_back((path, value));
         if self.queue.len() == 1 {
@@ -192,23 +167,14 @@ impl Client {
         self.committed + self.queue.len() as u64
     }
 
-    fn send_commit<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    fn send_commit<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         let (Some(lease), Some(&(path, value))) = (self.lease(), self.queue.front()) else { return };
         ctx.send(self.store, Message::Commit { lease, number: self.committed + 1, path, value }.into());
         ctx.set_timer(Timer::Commit.into(), self.config.request_timeout);
     }
 
     /// Asks who belongs to the cluster; [`Event::Descriptor`] says so, if nothing is lost.
-    pub fn read_view<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-    {
+    pub fn read_view<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         if let Some(lease) = self.lease() {
             self.views.0 += 1;
             ctx.send(self.store, Message::ReadView { lease, round: self.views.0 }.into());
@@ -216,14 +182,18 @@ impl Client {
     }
 
     /// The store answers. What does not belong to this process, or comes too late, is dropped.
-    pub fn on_message<A>(&mut self, message: Message, ctx: &mut Context<'_, A>) -> Option<Event>
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    pub fn on_message<A: Host>(&mut self, message: Message, ctx: &mut Context<'_, A>) -> Option<Event> {
         match message {
             Message::Acquired { nonce, lease, committed } => self.acquired(nonce, lease, committed, ctx),
+            Message::Occupied { nonce: refused } => {
+                if let Standing::Acquiring { nonce, since } = &mut self.standing
+                    && *nonce == refused
+                {
+                    // That request will never be granted any more. The next one is another, and begins to count then.
+                    (*nonce, *since) = (ctx.random(), ctx.now());
+                }
+                None
+            }
             Message::Renewed { lease, round } if self.lease() == Some(lease) && round == self.renewal.0 => {
                 self.extend(self.renewal.1, ctx);
                 ctx.set_timer(Timer::Renew.into(), self.config.lease_update_interval);
@@ -245,18 +215,13 @@ impl Client {
                 self.standing = Standing::Ended;
                 Some(Event::Fenced)
             }
-            // Of an earlier process, an earlier round, or somebody else still has the lease: a timer asks again.
+            // Of an earlier process or an earlier round.
             _ => None,
         }
     }
 
     /// One of the client's timers has ended.
-    pub fn on_timer<A>(&mut self, timer: Timer, ctx: &mut Context<'_, A>) -> Option<Event>
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    pub fn on_timer<A: Host>(&mut self, timer: Timer, ctx: &mut Context<'_, A>) -> Option<Event> {
         match timer {
             Timer::Acquire => self.ask_for_lease(ctx),
             Timer::Renew => self.renew(ctx),
@@ -274,18 +239,13 @@ impl Client {
         None
     }
 
-    fn acquired<A>(
+    fn acquired<A: Host>(
         &mut self,
         granted: u64,
         lease: LeaseId,
         committed: u64,
         ctx: &mut Context<'_, A>,
-    ) -> Option<Event>
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    ) -> Option<Event> {
         let Standing::Acquiring { nonce, since } = self.standing else { return None };
         if granted != nonce {
             return None;
@@ -305,33 +265,19 @@ impl Client {
         None
     }
 
-    fn extend<A>(&mut self, asked: Instant, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Timer: From<Timer>,
-    {
+    fn extend<A: Host>(&mut self, asked: Instant, ctx: &mut Context<'_, A>) {
         self.lease_until = self.lease_until.max(asked + self.config.usable());
         ctx.set_timer(Timer::LeaseEnd.into(), self.lease_until.since(ctx.now()));
     }
 
-    fn renew<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    fn renew<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         let Some(lease) = self.lease() else { return };
         self.renewal = (self.renewal.0 + 1, ctx.now());
         ctx.send(self.store, Message::Renew { lease, round: self.renewal.0 }.into());
         ctx.set_timer(Timer::Renew.into(), self.config.request_timeout);
     }
 
-    fn background<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    fn background<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         let Some(lease) = self.lease() else { return };
         let seen = self.seen.iter().map(|(&node, &upto)| (node, upto)).collect();
         ctx.send(self.store, Message::Background { lease, publish: self.committed, seen }.into());
@@ -339,18 +285,13 @@ impl Client {
     }
 
     /// The first commit of the queue is durable.
-    fn durable<A>(
+    fn durable<A: Host>(
         &mut self,
         me: ClusterNodeId,
         number: u64,
         revision: u64,
         ctx: &mut Context<'_, A>,
-    ) -> Option<Event>
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    ) -> Option<Event> {
         if number != self.committed + 1 {
             return None; // Said twice.
         }

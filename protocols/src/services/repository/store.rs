@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-use sim_core::{Actor, Context, NodeId, SyncToken};
+use sim_core::{Context, NodeId, SyncToken};
 
-use super::{Config, Ledger, LeaseId, Message, Record, State, Timer};
+use super::{Config, Host, LeaseId, Ledger, Message, Record, State, Timer};
 
 /// A question that is answered when a record is durable.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +38,7 @@ impl Store {
     }
 
     /// The process has started; `disk` is what it had written.
-    pub fn on_start<A>(&mut self, disk: impl IntoIterator<Item = Record>, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Timer: From<Timer>,
-    {
+    pub fn on_start<A: Host>(&mut self, disk: impl IntoIterator<Item = Record>, ctx: &mut Context<'_, A>) {
         let disk: Vec<Record> = disk.into_iter().collect();
         self.ledger = Ledger::of(&disk);
         for (lease, _) in self.ledger.leases(State::Recovering) {
@@ -52,12 +48,7 @@ impl Store {
     }
 
     /// A client asks.
-    pub fn on_message<A>(&mut self, from: NodeId, message: Message, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Record: From<Record>,
-    {
+    pub fn on_message<A: Host>(&mut self, from: NodeId, message: Message, ctx: &mut Context<'_, A>) {
         let question = |round| Some(Question { from, round });
         match message {
             Message::Acquire { machine, nonce } => {
@@ -98,12 +89,7 @@ impl Store {
     }
 
     /// One of the store's timers has ended.
-    pub fn on_timer<A>(&mut self, timer: Timer, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Timer: From<Timer>,
-        A::Record: From<Record>,
-    {
+    pub fn on_timer<A: Host>(&mut self, timer: Timer, ctx: &mut Context<'_, A>) {
         match timer {
             Timer::Expiry => {
                 let now = ctx.now();
@@ -126,22 +112,13 @@ impl Store {
     }
 
     /// Gives the cluster another id than it had.
-    pub fn assign_cluster_id<A>(&mut self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Record: From<Record>,
-    {
+    pub fn assign_cluster_id<A: Host>(&mut self, ctx: &mut Context<'_, A>) {
         let cluster_id = self.ledger.cluster_id().map_or(1, |id| id + 1);
         self.write(Record::Assigned { cluster_id }, None, ctx);
     }
 
     /// What was written before a sync is durable.
-    pub fn on_synced<A>(&mut self, token: SyncToken, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Message: From<Message>,
-        A::Timer: From<Timer>,
-    {
+    pub fn on_synced<A: Host>(&mut self, token: SyncToken, ctx: &mut Context<'_, A>) {
         while let Some((_, record, question)) = self.pending.pop_front_if(|(pending, ..)| *pending <= token) {
             let valid = self.ledger.apply(&record);
             if let Record::Expired { lease, .. } = record
@@ -176,20 +153,12 @@ impl Store {
         }
     }
 
-    fn write<A>(&mut self, record: Record, question: Option<Question>, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Record: From<Record>,
-    {
+    fn write<A: Host>(&mut self, record: Record, question: Option<Question>, ctx: &mut Context<'_, A>) {
         ctx.write(record.clone().into());
         self.pending.push_back((ctx.sync(), record, question));
     }
 
-    fn watch_leases<A>(&self, ctx: &mut Context<'_, A>)
-    where
-        A: Actor,
-        A::Timer: From<Timer>,
-    {
+    fn watch_leases<A: Host>(&self, ctx: &mut Context<'_, A>) {
         match self.ledger.next_end() {
             Some(end) => ctx.set_timer(Timer::Expiry.into(), end.since(ctx.now())),
             None => ctx.cancel_timer(Timer::Expiry.into()),

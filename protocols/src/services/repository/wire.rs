@@ -100,7 +100,7 @@ pub enum Message {
     Acquire {
         /// The machine.
         machine: u64,
-        /// Tells this process from all others of that machine.
+        /// Tells this request, however often it is repeated, from all others of that machine.
         nonce: u64,
     },
     /// The lease is granted.
@@ -112,7 +112,8 @@ pub enum Message {
         /// How many commits the machine has made so far.
         committed: u64,
     },
-    /// An earlier process of the machine still has a lease, or is being recovered.
+    /// An earlier process of the machine still has a lease, or is being recovered; or this very request was granted, and
+    /// the lease has ended since.
     Occupied {
         /// As in the question.
         nonce: u64,

@@ -17,7 +17,12 @@ use crate::sling::view::{Member, SlingId, TopologyView};
 
 impl Instance {
     /// Begins to sync a view; an earlier sync is discarded.
-    pub(in crate::sling) fn begin_sync(&mut self, view: Arc<TopologyView>, modifications: u64, ctx: &mut Context<Node>) {
+    pub(in crate::sling) fn begin_sync(
+        &mut self,
+        view: Arc<TopologyView>,
+        modifications: u64,
+        ctx: &mut Context<Node>,
+    ) {
         let execution = self.chain.begin(view, modifications);
         self.begin_link(execution, 0, ctx);
     }
@@ -91,7 +96,9 @@ impl Instance {
         let Some(view) = self.synced_view(part).cloned() else { return };
         let is_through = match part {
             Part::Backlog => !self.has_backlog(&view),
-            Part::SyncToken | Part::ViewToken => self.store_token(part, &view, ctx) && self.is_late(part, &view).is_empty(),
+            Part::SyncToken | Part::ViewToken => {
+                self.store_token(part, &view, ctx) && self.is_late(part, &view).is_empty()
+            }
         };
         if is_through {
             return self.end_check(part, false, ctx);
@@ -113,7 +120,8 @@ impl Instance {
 
     fn end_check(&mut self, part: Part, degraded: bool, ctx: &mut Context<Node>) {
         ctx.cancel_timer(Timer::Check(part));
-        let BackgroundCheck { mut execution, .. } = self.chain.checks.remove(&part).expect("it has just been looked at");
+        let BackgroundCheck { mut execution, .. } =
+            self.chain.checks.remove(&part).expect("it has just been looked at");
         if degraded {
             execution.view = Arc::new(TopologyView { degraded, ..TopologyView::clone(&execution.view) });
         }
@@ -151,7 +159,9 @@ impl Instance {
     fn is_late(&self, part: Part, view: &TopologyView) -> Vec<ClusterNodeId> {
         let digest = view.digest();
         let is_late = |member: &&Member| match part {
-            Part::ViewToken => self.client.read(view_token(member.election.sling_id)) != Some(Value([view.seq, digest, 0])),
+            Part::ViewToken => {
+                self.client.read(view_token(member.election.sling_id)) != Some(Value([view.seq, digest, 0]))
+            }
             _ => self.client.read(sync_token(member.election.sling_id)) != Some(Value([view.seq, 0, 0])),
         };
         view.members.iter().filter(is_late).map(|member| member.node).collect()

@@ -179,7 +179,10 @@ mod tests {
         assert_eq!((delay.phase(), delay.held().is_none()), (Phase::Idle, true));
         assert!(delay.over().is_none(), "a cancelled sync went on");
         delay.cancel_sync();
-        assert!(matches!(delay.sync(execution(2, 2, 0)), Verdict::After(_)), "the first TOPOLOGY_INIT is still to come");
+        assert!(
+            matches!(delay.sync(execution(2, 2, 0)), Verdict::After(_)),
+            "the first TOPOLOGY_INIT is still to come"
+        );
     }
 
     #[test]

@@ -107,7 +107,8 @@ impl Chain {
     /// How often checks look.
     pub fn interval(config: &Config, defects: Defects) -> Duration {
         // SLING-11355: the timeout stood in for the setting that was missing.
-        let default = if defects.sling_11355 { config.cluster_sync_service_timeout } else { super::config::SYNC_INTERVAL };
+        let default =
+            if defects.sling_11355 { config.cluster_sync_service_timeout } else { super::config::SYNC_INTERVAL };
         config.cluster_sync_service_interval.unwrap_or(default)
     }
 
