@@ -199,18 +199,16 @@ impl Instance {
                 }
                 self.on_stored(number, ctx);
             }
-            Some(Event::Descriptor(descriptor)) => {
-                if self.descriptor.as_ref().is_none_or(|known| known.seq <= descriptor.seq) {
-                    self.descriptor = Some(descriptor);
-                    self.check_for_topology_change(ctx);
-                }
+            Some(Event::Descriptor(new)) if self.descriptor.as_ref().is_none_or(|old| old.seq <= new.seq) => {
+                self.descriptor = Some(new);
+                self.check_for_topology_change(ctx);
             }
             Some(Event::Released) => {
                 self.stage.step(Happening::LeaseReleased);
                 ctx.halt();
             }
             Some(Event::Fenced) => self.fenced(ctx),
-            None => {}
+            Some(Event::Descriptor(_)) | None => {} // Nothing, or nothing new.
         }
     }
 
