@@ -12,11 +12,11 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 use scenarios::catalogue::{Catalogue, Entry};
 use scenarios::cli::Environment;
-use scenarios::format::{Expect, FileError, Scenario};
+use scenarios::defects::without_defects;
+use scenarios::format::FileError;
 use scenarios::registry::{Compiled, Registry};
 use scenarios::report::failure::{self, Again};
 use scenarios::runner::{self, Options, Which};
-use sim_core::Class;
 
 /// Failures shown of each scenario.
 const MOST_SHOWN: usize = 3;
@@ -67,15 +67,6 @@ fn trials(entry: &Entry, registry: &Registry, options: &Options) -> Vec<Trial> {
 fn broken(name: String, error: FileError) -> Trial {
     let error = format!("{:?}", miette::Report::new(error));
     Trial::test(name, move || Err(Failed::from(error)))
-}
-
-/// The same scenario as it is with every fix in place. What it should sometimes reach may need the defect.
-fn without_defects(scenario: &Scenario) -> Scenario {
-    let mut fixed = scenario.clone();
-    fixed.defects.clear();
-    fixed.expect = Expect::Pass;
-    fixed.invariants.retain(|spec| spec.class != Class::Coverage);
-    fixed
 }
 
 fn trial(name: String, entry: &Entry, compiled: Box<dyn Compiled>, options: &Options) -> Trial {

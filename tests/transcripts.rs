@@ -123,7 +123,7 @@ fn steady() -> Session {
 #[test]
 fn help_of_the_command_and_of_each_verb() {
     let mut session = Session::new().run("fencepost --help");
-    for verb in ["run", "fuzz", "replay", "check", "list"] {
+    for verb in ["run", "fuzz", "replay", "defects", "check", "list"] {
         session = session.run(&format!("fencepost {verb} --help"));
     }
     assert_transcript!(session.text);
@@ -174,6 +174,21 @@ fn a_wrong_command_line_or_environment_is_an_error_that_says_what_to_type() {
             .run("FENCEPOST_SEEDS=-1 fencepost run")
             .run("FENCEPOST_JOBS=many fencepost run")
             .run("FENCEPOST_SEED=1 FENCEPOST_SEEDS=2 fencepost run")
+            .text
+    );
+}
+
+#[test]
+fn defects_are_caught_and_one_without_a_canary_is_an_error() {
+    let canary = format!("{LATE_WRITE}[expect]\nviolates = \"writes-in-order\"\n");
+    assert_transcript!(
+        Session::new()
+            .file("scenarios/lease/defects/late-write.toml", &canary)
+            .run("fencepost defects")
+            .run("fencepost defects --system lease --seeds 3 --message-format json")
+            .run("fencepost defects --system laese")
+            .run("fencepost defects --seeds 0")
+            .run("FENCEPOST_JOBS=many fencepost defects")
             .text
     );
 }

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod defects;
 pub mod format;
 pub mod nemesis;
 pub mod registry;

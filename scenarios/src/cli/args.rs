@@ -53,6 +53,8 @@ pub enum Verb {
     Fuzz(FuzzArgs),
     /// Runs one seed again and draws what happened
     Replay(ReplayArgs),
+    /// Catches every historical defect, and shows that each is gone when it is fixed
+    Defects(DefectsArgs),
     /// Reads scenario files and shows everything that is wrong with them
     Check(CheckArgs),
     /// Lists what can be run, and what a scenario file can name
@@ -172,6 +174,26 @@ pub struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = DEFECTS_EXAMPLES)]
+pub struct DefectsArgs {
+    /// Only those of this system: a folder of scenarios, such as `artemis`.
+    #[arg(long, value_name = "NAME")]
+    pub system: Option<String>,
+
+    /// Run the first N seeds of each canary, or those from A up to, not including, B. [env: FENCEPOST_SEEDS]
+    #[arg(long, value_name = "N|A..B")]
+    pub seeds: Option<Seeds>,
+
+    /// Threads; as many as there are cores if left out. The result does not depend on it. [env: FENCEPOST_JOBS]
+    #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
+    pub jobs: Option<usize>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+}
+
+#[derive(Debug, Args)]
 pub struct CheckArgs {
     /// Files, folders or names; every bundled scenario if left out.
     #[arg(value_name = "FILE")]
@@ -257,6 +279,16 @@ Examples:
   fencepost replay --schedule shrunk.toml
 
 The exit code is that of this one run: 0 if nothing was violated, 10 or 11 if something was, whatever the file expects.";
+
+const DEFECTS_EXAMPLES: &str = "\
+Examples:
+  fencepost defects                     every defect of every system
+  fencepost defects --system derby      those of one folder of scenarios
+  fencepost defects --seeds 1000        each on more seeds than its scenario asks for
+
+A defect is a bug of a protocol's history that a scenario can switch back on. Each has a canary, a scenario that switches it
+on and expects the violation that it causes. The canary is run up to the first seed that shows it; then the same scenario
+is run without the defect, on all of its seeds, and must not violate anything. A defect without a canary is an error.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:

@@ -15,6 +15,7 @@ mod args;
 mod campaign;
 mod check;
 mod completions;
+mod defects;
 mod environment;
 mod exit;
 mod list;
@@ -62,6 +63,7 @@ fn dispatch(verb: Verb, registry: &Registry, terminal: &mut Terminal) -> Result<
         Verb::Run(args) => campaign::run(args, registry, terminal),
         Verb::Fuzz(args) => campaign::fuzz(args, registry, terminal),
         Verb::Replay(args) => replay::replay(&args, registry, terminal),
+        Verb::Defects(args) => defects::defects(&args, registry, terminal),
         Verb::Check(args) => check::check(&args, registry, terminal),
         Verb::List(args) => list::list(&args, registry, terminal),
         Verb::Schema => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::defects::{self, Row};
 use crate::runner::ScenarioResult;
 
 #[derive(Serialize)]
@@ -27,6 +28,26 @@ enum Line<'a> {
         unreached: &'a [String],
         regressions: usize,
         complete: bool,
+    },
+    Defect {
+        system: &'a str,
+        id: &'a str,
+        protocol: &'a str,
+        scenario: Option<&'a str>,
+        invariant: Option<&'a str>,
+        found: bool,
+        seeds_to_find: Option<u64>,
+        seed: Option<String>,
+        events: Option<u64>,
+        fixed_clean: bool,
+        fixed_seeds: u64,
+    },
+    #[serde(rename = "summary")]
+    DefectsSummary {
+        defects: usize,
+        canaries: usize,
+        unexpected: usize,
+        wall_s: f64,
     },
     Summary {
         scenarios: usize,
@@ -70,6 +91,48 @@ pub fn summary(results: &[ScenarioResult], wall: Duration) -> String {
     })
 }
 
+/// The line of one canary, or of a defect that has none, without a line break.
+pub fn defect(row: &Row) -> String {
+    let caught = row.canary.as_ref();
+    let found = caught.and_then(|canary| canary.found.as_ref());
+    to_line(&Line::Defect {
+        system: &row.system,
+        id: &row.id,
+        protocol: &row.protocol,
+        scenario: caught.map(|canary| canary.scenario.as_str()),
+        invariant: caught.map(|canary| canary.invariant.as_str()),
+        found: found.is_some(),
+        seeds_to_find: found.map(|found| found.seeds),
+        seed: found.map(|found| format!("{:#x}", found.seed)),
+        events: found.map(|found| found.events),
+        fixed_clean: caught.is_some_and(|canary| canary.fixed_violates.is_none()),
+        fixed_seeds: caught.map_or(0, |canary| canary.fixed_seeds),
+    })
+}
+
+/// The last line of a table of defects.
+pub fn defects_summary(rows: &[Row], wall: Duration) -> String {
+    to_line(&Line::DefectsSummary {
+        defects: defects::distinct(rows),
+        canaries: rows.iter().filter(|row| row.canary.is_some()).count(),
+        unexpected: rows.iter().filter(|row| !row.is_expected()).count(),
+        wall_s: wall.as_secs_f64(),
+    })
+}
+
 fn to_line(line: &Line<'_>) -> String {
     serde_json::to_string(line).expect("text, numbers and maps with text keys can all be JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::defects::tests::rows;
+
+    #[test]
+    fn a_defect_is_one_object_and_one_without_a_canary_has_nothing_to_show() {
+        let lines: Vec<String> = rows().iter().map(defect).collect();
+        let text = format!("{}\n{}", lines.join("\n"), defects_summary(&rows(), Duration::from_millis(1500)));
+        insta::assert_snapshot!(text);
+    }
 }

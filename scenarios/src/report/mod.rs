@@ -1,5 +1,6 @@
 //! How a run is told: to a person at a terminal, to a browser, to a machine.
 
+pub mod defects;
 pub mod failure;
 pub mod html;
 pub mod json;

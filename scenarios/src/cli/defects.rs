@@ -1,0 +1,151 @@
+//! `fencepost defects`: every canary, and every canary without its defect, as one table.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::Environment;
+use super::args::{DefectsArgs, MessageFormat};
+use super::campaign;
+use super::exit::{self, Stop};
+use super::terminal::Terminal;
+use crate::catalogue::Catalogue;
+use crate::defects::{self, Canary, Declared};
+use crate::format::advice;
+use crate::registry::{Compiled, Registry};
+use crate::report::defects::{Row, summary, table};
+use crate::report::{failure, json};
+use crate::runner::{self, Options, ScenarioResult, Which};
+
+/// Catches every defect, and shows that what catches it passes without it.
+pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal) -> Result<u8, Stop> {
+    let started = Instant::now();
+    let environment = Environment::read().map_err(Stop::Usage)?;
+    let which = args.seeds.clone().map(Which::Seeds).or_else(|| environment.which());
+    let options = Options {
+        seeds: which.unwrap_or(Which::OfScenario),
+        jobs: args.jobs.or(environment.jobs).unwrap_or(0),
+        ..Options::default()
+    };
+    let catalogue = Catalogue::open(registry)
+        .map_err(|error| Stop::Failed(format!("cannot read the folder `scenarios`: {error}")))?;
+    let (mut declared, unreadable) = defects::declared(&catalogue, registry);
+    if let Some(system) = &args.system {
+        declared.retain(|defect| defect.system == *system);
+        let systems: BTreeSet<&str> = catalogue.entries().iter().map(defects::system).collect();
+        if !systems.contains(system.as_str()) {
+            let advice = advice(system, "systems", systems.iter().copied());
+            return Err(Stop::Usage(format!("there is no system `{system}`; {advice}")));
+        }
+    }
+    for error in &unreadable {
+        terminal.print_problems(error)?;
+    }
+    if declared.is_empty() && unreadable.is_empty() {
+        return Err(Stop::NothingSelected("no scenario here uses a protocol that has defects".to_owned()));
+    }
+    terminal.stop_on_interrupt().map_err(|error| Stop::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
+    let is_json = args.message_format == MessageFormat::Json;
+    let mut session = Session { registry, terminal, options, is_json, rows: Vec::new(), results: Vec::new() };
+    for defect in &declared {
+        session.defect(defect)?;
+    }
+    let Session { rows, results, .. } = session;
+    match args.message_format {
+        MessageFormat::Json => terminal.print(&format!("{}\n", json::defects_summary(&rows, started.elapsed())))?,
+        MessageFormat::Human => {
+            let interrupted = if terminal.is_interrupted() { "interrupted; some defects are left out\n" } else { "" };
+            let text = format!("{}\n{}{interrupted}", table(&rows), summary(&rows, started.elapsed()));
+            terminal.print(&text)?;
+        }
+    }
+    Ok(match exit::of_results(&results) {
+        exit::EXPECTED if !unreadable.is_empty() => exit::BAD_FILE,
+        exit::EXPECTED if rows.iter().any(|row| row.canary.is_none()) => exit::OTHER,
+        exit::EXPECTED if terminal.is_interrupted() => exit::INTERRUPTED,
+        code => code,
+    })
+}
+
+/// One invocation.
+struct Session<'a> {
+    registry: &'a Registry,
+    terminal: &'a mut Terminal,
+    options: Options,
+    is_json: bool,
+    rows: Vec<Row>,
+    /// Of the canaries and of their twins.
+    results: Vec<ScenarioResult>,
+}
+
+impl Session<'_> {
+    fn defect(&mut self, defect: &Declared) -> Result<(), Stop> {
+        if defect.canaries.is_empty() {
+            let breaks = defect.defect.breaks.join(", ");
+            self.detail(&format!(
+                "FAIL {}  has no canary: no scenario of `{}` switches it on and expects a violation of {breaks}\n",
+                defect.defect.id, defect.protocol
+            ))?;
+            return self.row(Row::without_canary(defect));
+        }
+        for canary in &defect.canaries {
+            if self.terminal.is_interrupted() {
+                break;
+            }
+            let fixed = canary.fixed(self.registry).map_err(|error| Stop::Failed(error.to_string()))?;
+            let caught = self.run(canary.entry.name(), &*canary.compiled)?;
+            let twin = self.run(&format!("{} (fixed)", canary.entry.name()), &*fixed)?;
+            if self.terminal.is_interrupted() {
+                break; // What was not run to its end says nothing.
+            }
+            self.explain(canary, &caught, &twin)?;
+            self.row(Row::new(defect, canary, &caught, &twin))?;
+            self.results.extend([caught, twin]);
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, name: &str, compiled: &dyn Compiled) -> Result<ScenarioResult, Stop> {
+        let seeds = runner::seeds(compiled.scenario(), &self.options);
+        let progress = self.terminal.progress(name, seeds.count(), None);
+        // Seeds that once failed say nothing about how soon a defect is found.
+        let result = runner::run(compiled, &[], &self.options, |tally| progress.show(tally));
+        progress.end();
+        result.map_err(|error| Stop::Failed(format!("cannot start threads: {error}")))
+    }
+
+    /// Says what is not as it should be, and how to see it.
+    fn explain(&mut self, canary: &Canary, caught: &ScenarioResult, twin: &ScenarioResult) -> Result<(), Stop> {
+        let again = campaign::again(&canary.entry);
+        let mut text = failure::shortfalls(caught);
+        if let Some(failure) = caught.unexpected_failures().next() {
+            text += &again.failure(failure);
+        }
+        if let Some(failure) = twin.first_failure() {
+            let name = format!("{} (fixed)", again.name);
+            let package = again.test_package.clone();
+            // A replay of the file would have the defect that its twin is without.
+            text += &failure::Again { name: name.clone(), ..again }.headline(failure);
+            if let Some(package) = package {
+                let seed = failure.seed;
+                text += &format!("  cargo:  FENCEPOST_SEED={seed:#x} cargo test -p {package} '{name}' -- --exact\n");
+            }
+        }
+        self.detail(&text)
+    }
+
+    fn detail(&mut self, text: &str) -> Result<(), Stop> {
+        match self.is_json {
+            true => self.terminal.print_error(text)?,
+            false => self.terminal.print(text)?,
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, row: Row) -> Result<(), Stop> {
+        if self.is_json {
+            self.terminal.print(&format!("{}\n", json::defect(&row)))?;
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+}
