@@ -114,6 +114,7 @@ impl Server {
     /// Serves from now on.
     pub(super) fn open(&mut self, promotion: Promotion, ctx: &mut Ctx<'_>) {
         self.step(Happening::Opens);
+        self.refuse_asked(ctx);
         self.undo(ctx);
         ctx.write(Record::Promoted(promotion));
         self.make_durable(Durable::Promotion(promotion), ctx);
