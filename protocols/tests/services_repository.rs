@@ -147,11 +147,11 @@ impl Actor for Node {
     }
 }
 
-fn setup() -> Arc<Setup<Node>> {
-    let mut setup = Setup::new(["store", "u1", "u2", "u3"], |node| match node {
-        STORE => Node::Store(Box::new(Store::new(config()))),
+fn setup(config: Config) -> Arc<Setup<Node>> {
+    let mut setup = Setup::new(["store", "u1", "u2", "u3"], move |node| match node {
+        STORE => Node::Store(Box::new(Store::new(config))),
         node => Node::User(Box::new(User {
-            client: Client::new(STORE, u64::from(node.0), config()),
+            client: Client::new(STORE, u64::from(node.0), config),
             acknowledged: 0,
             commits: 0,
             descriptor: None,
@@ -262,6 +262,7 @@ fn kind_of(index: usize) -> Select {
 }
 
 fn run(
+    config: Config,
     seed: u64,
     faults: &[(Instant, Fault, Option<Duration>)],
     drift: [i32; 4],
@@ -279,7 +280,7 @@ fn run(
     };
     let clocks = drift.into_iter().enumerate().map(clock).collect();
     let schedule = Schedule { clocks, faults: plan, ..Schedule::seeded(seed) };
-    let mut world = World::new(&setup(), &Arc::new(schedule));
+    let mut world = World::new(&setup(config), &Arc::new(schedule));
     let mut seen = Seen::default();
     while world.next_event_at().is_some_and(|at| at < Instant::from_secs(100)) {
         world.step();
@@ -297,7 +298,7 @@ proptest! {
         faults in prop::collection::vec(fault(), 0..10),
         drift in prop::array::uniform4(-50_000..=50_000),
     ) {
-        let world = run(seed, &faults, drift)?;
+        let world = run(config(), seed, &faults, drift)?;
         // Forty seconds after the last fault, and with everybody started again, all are there and see each other.
         let Some(Node::Store(store)) = world.actor(STORE) else { panic!("the store runs again") };
         let active = store.ledger().leases(State::Active).count();
@@ -315,7 +316,7 @@ fn a_write_is_seen_late_and_after_recovery_at_the_latest() {
     let fault = (Instant::from_secs(10), Fault::Crash { node: NodeId(1) }, None);
     let mut plan = FaultPlan::default();
     plan.push(Trigger::At(fault.0), fault.1, fault.2);
-    let mut world = World::new(&setup(), &Arc::new(Schedule { faults: plan, ..Schedule::seeded(3) }));
+    let mut world = World::new(&setup(config()), &Arc::new(Schedule { faults: plan, ..Schedule::seeded(3) }));
     let mut behind = false;
     while world.next_event_at().is_some_and(|at| at < Instant::from_secs(10)) {
         world.step();
@@ -333,4 +334,13 @@ fn a_write_is_seen_late_and_after_recovery_at_the_latest() {
     let descriptor = reader.descriptor.as_ref().expect("it has asked often");
     assert_eq!((descriptor.active.len(), descriptor.inactive.len()), (2, 1), "{descriptor:?}");
     assert!(world.mark_count("lease-expired") == 1 && world.mark_count("opened") == 3);
+}
+
+#[test]
+fn a_holder_without_a_margin_on_a_slow_clock_is_caught() {
+    let config = Config { lease_failure_margin: Duration::from_nanos(1), ..config() };
+    let cut = Fault::Partition { groups: vec![vec![STORE], vec![NodeId(1)]] };
+    let faults = [(Instant::from_secs(10), cut, Some(Duration::from_secs(12)))];
+    let wrong = run(config, 1, &faults, [50_000, -50_000, 0, 0]).err().expect("its lease ends after the store's");
+    assert!(wrong.to_string().contains("which has ended"), "{wrong}");
 }

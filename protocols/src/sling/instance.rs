@@ -118,10 +118,14 @@ impl Instance {
         !matches!(self.stage, Stage::Dormant | Stage::Stopping | Stage::Stopped)
     }
 
-    /// Those for whom it waits although it has once been through a sync: whose tokens are missing, or who make its view
-    /// undefined.
+    /// Whether it has been through a sync since its discovery was activated.
+    pub fn is_established(&self) -> bool {
+        self.manager.is_established()
+    }
+
+    /// Those for whom it waits: whose tokens are missing, or who make its view undefined.
     pub fn waits_for(&self) -> Vec<ClusterNodeId> {
-        if !self.manager.is_established() || !self.manager.is_changing() {
+        if self.stage != Stage::Active || !self.manager.is_changing() {
             return Vec::new();
         }
         match self.manager.pending() {

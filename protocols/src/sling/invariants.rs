@@ -82,8 +82,8 @@ pub const PROPERTIES: &[Property] = &[
     property(
         SLOW_STARTER_BLOCKS_NOBODY,
         Class::Safety,
-        "S6: with suppression, an instance that has once had a topology never waits for one that is still starting for \
-         longer than a lease and two rounds take.",
+        "S6: with suppression, an instance that has once had a topology never waits for one that is still starting, nor \
+         for one that does, for longer than a lease and two rounds take.",
     ),
 ];
 
@@ -335,6 +335,22 @@ fn cluster_converges(world: &World<Node>) -> Result<(), String> {
     }
 }
 
+/// Whether one node waits for another, or for one that waits for it, and so on.
+fn waits_for(world: &World<Node>, node: NodeId, other: NodeId) -> bool {
+    let mut reached = vec![node];
+    let mut next = 0;
+    while let Some(instance) = reached.get(next).and_then(|&node| instance(world, node)) {
+        next += 1;
+        for id in instance.waits_for() {
+            let has_id = |node: &NodeId| {
+                self::instance(world, *node).and_then(|i| i.repository().lease()).is_some_and(|lease| lease.node == id)
+            };
+            reached.extend(world.node_ids().find(has_id).filter(|node| !reached.contains(node)));
+        }
+    }
+    reached[1..].contains(&other)
+}
+
 #[derive(Clone)]
 struct SlowStarter {
     bound: Duration,
@@ -344,14 +360,12 @@ struct SlowStarter {
 
 impl State for SlowStarter {
     fn look(&mut self, world: &World<Node>, _: NodeId) -> Option<String> {
-        let starters = world.node_ids().filter_map(|node| {
-            let instance = instance(world, node).filter(|instance| instance.is_starting())?;
-            Some((node, instance.repository().lease()?.node))
-        });
+        let starts = |node: &NodeId| instance(world, *node).is_some_and(Instance::is_starting);
+        let starters: Vec<NodeId> = world.node_ids().filter(starts).collect();
         let mut waits = Vec::new();
-        for (starter, id) in starters {
-            for node in world.node_ids().filter(|&node| node != starter) {
-                if instance(world, node).is_some_and(|instance| instance.waits_for().contains(&id)) {
+        for node in world.node_ids().filter(|_| !starters.is_empty()) {
+            if instance(world, node).is_some_and(Instance::is_established) {
+                for &starter in starters.iter().filter(|&&starter| waits_for(world, node, starter)) {
                     let known = self.waits.iter().find(|(a, b, _)| (*a, *b) == (node, starter));
                     waits.push((node, starter, known.map_or(world.now(), |&(.., since)| since)));
                 }

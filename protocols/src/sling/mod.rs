@@ -52,7 +52,7 @@
 //! * Upstream restarts a sync at every check; here a sync goes on until something has changed. So the joiner delay
 //!   counts from the sync that it holds back, and a cancelled one leaves no deadline behind.
 //! * A new leader election id of any member, not only of the leader, is a change of structure: its listeners start anew.
-//! * Four hazards, SLING-L1 to L4, have no upstream fix; the protocol has a proposed one for each, and a defect that
+//! * Five hazards, SLING-L1 to L5, have no upstream fix; the protocol has a proposed one for each, and a defect that
 //!   takes it away. See [`defects`].
 //! * Connectors to other clusters are left out; the topology is one cluster.
 //!

@@ -130,6 +130,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn clusters_that_make_no_sense_are_refused_with_what_to_type() {
+        let refused = |roles: &[&str], change: fn(&mut Config)| {
+            let member = |(number, role): (usize, &&str)| sim_core::Member {
+                name: format!("n{number}"),
+                role: (*role).to_owned(),
+                host: sim_core::HostId(number as u16),
+            };
+            let mut config = Config::default();
+            change(&mut config);
+            let members = roles.iter().enumerate().map(member).collect();
+            Sling::validate(&Cluster { members, config, defects: Default::default() }).err().unwrap_or_default()
+        };
+        assert_eq!(refused(&[REPOSITORY, INSTANCE, JOINER], |_| {}), "");
+        assert!(refused(&[INSTANCE], |_| {}).contains("exactly one node the role \"repository\""));
+        assert!(refused(&[REPOSITORY], |_| {}).contains("at least one node the role \"instance\""));
+        assert!(refused(&[REPOSITORY, INSTANCE, "client"], |_| {}).contains("leave out `clients`"));
+        let alone = |config: &mut Config| config.enable_sync_token = false;
+        assert!(refused(&[REPOSITORY, INSTANCE], alone).contains("`second-token-round` needs `enable-sync-token`"));
+        let reversed = |config: &mut Config| config.startup_step_min = Duration::from_secs(9);
+        assert!(refused(&[REPOSITORY, INSTANCE], reversed).contains("at most `startup-step-max`, which is 1s"));
+    }
+
+    #[test]
     fn every_command_that_is_listed_can_be_sent() {
         assert_eq!(Sling::COMMANDS.len(), ALL_COMMANDS.len());
         assert!(Sling::COMMANDS.iter().all(|command| Sling::command(command.name).is_some()));

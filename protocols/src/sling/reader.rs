@@ -125,9 +125,10 @@ impl Reader {
                 }
             }
         }
-        if !partially_started.is_empty() {
-            // Who joins beside them leaves nobody out who was there when it came, so it waits for them. To let it in
-            // alone would be to wait for them as well.
+        // Who joins beside those that have not started leaves nobody out who was there when it came, so it waits for
+        // them. To let it in alone would be to wait for them as well.
+        // SLING-L5: each was let in as soon as it had a token.
+        if !partially_started.is_empty() && !defects.sling_l5 {
             let is_new = |member: &Member| member.node != me && !self.has_seen(member.node, member.election);
             partially_started.extend(members.iter().filter(|m| is_new(m)).map(|m| m.node));
             members.retain(|member| !is_new(member));
