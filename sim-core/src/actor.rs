@@ -274,6 +274,13 @@ pub enum Effect<A: Actor> {
     Record(Operation),
     /// Stop the process.
     Halt,
+    /// Switch the power of a node's machine on or off.
+    Power {
+        /// Whose machine.
+        node: NodeId,
+        /// On, or off.
+        on: bool,
+    },
 }
 
 /// What a handler can see and ask for.
@@ -471,5 +478,20 @@ impl<A: Actor> Context<'_, A> {
     /// its connections. It stays down until a fault restarts it.
     pub fn halt(&mut self) {
         self.effects.push(Effect::Halt);
+    }
+
+    /// Cuts the power of a node's machine at once, whatever its process does or waits for: for actors that are power
+    /// boards. The process is lost as in [`crate::Fault::HostFailure`]: unsynced writes are gone and nobody is told. As
+    /// long as the power is off nothing starts there, no restart by a fault either.
+    ///
+    /// A node cannot switch its own power: that is a panic when the effect is carried out.
+    pub fn power_off(&mut self, node: NodeId) {
+        self.effects.push(Effect::Power { node, on: false });
+    }
+
+    /// Switches the power of a node's machine on again; its process starts. No effect on a machine that has power,
+    /// even if its process is down.
+    pub fn power_on(&mut self, node: NodeId) {
+        self.effects.push(Effect::Power { node, on: true });
     }
 }

@@ -18,7 +18,8 @@ pub enum Fault {
         /// The node that dies.
         node: NodeId,
     },
-    /// A node that is down starts with a fresh actor and what its disk kept. No effect on a node that is up.
+    /// A node that is down starts with a fresh actor and what its disk kept. No effect on a node that is up
+    /// or whose machine has no power.
     Restart {
         /// The node that starts.
         node: NodeId,

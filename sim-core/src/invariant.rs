@@ -68,7 +68,8 @@ pub enum Class {
 pub enum Touched {
     /// One node's state, connections, disk or life.
     Node(NodeId),
-    /// Any number of nodes: a fault struck or ended, or the invariant asked to be asked.
+    /// Any number of nodes: a fault struck or ended, a power board switched a machine, or the invariant asked to be
+    /// asked.
     Any,
 }
 

@@ -17,6 +17,8 @@ pub(crate) struct Node<A: Actor> {
     pub incarnation: u32,
     /// The machine is gone: nobody answers in the name of the process that is down.
     pub host_down: bool,
+    /// A power board has switched the machine off, so nothing starts there.
+    pub powered_off: bool,
     /// How many faults in force pause the process.
     pub pauses: u32,
     /// Until when the process's one thread is occupied.
@@ -71,6 +73,7 @@ impl<A: Actor> Node<A> {
             actor: None,
             incarnation: 0,
             host_down: false,
+            powered_off: false,
             pauses: 0,
             busy_until: 0,
             slow_by: 0,

@@ -325,17 +325,17 @@ impl<A: Actor> World<A> {
             randomness: &mut self.randomness,
         };
         handler(actor, &mut ctx);
-        self.carry_out(node);
+        let touched = self.carry_out(node);
         if self.recorder.is_some() {
             self.record_role(node);
         }
-        Some(Touched::Node(node))
+        Some(touched)
     }
 
-    /// A process starts, unless it is up already.
+    /// A process starts, unless it is up already or its machine has no power.
     fn start(&mut self, node: NodeId) -> Option<Touched> {
         let state = &mut self.nodes[node.index()];
-        if state.actor.is_some() {
+        if state.actor.is_some() || state.powered_off {
             return None;
         }
         state.actor = Some((self.setup.factory)(node));

@@ -8,17 +8,22 @@ use crate::queue::Event;
 use crate::schedule::scaled;
 use crate::time::nanos;
 use crate::trace::{Fate, What};
-use crate::{Actor, Baseline, Deviation, Effect, Instant, Kind, Moment, NodeId, Site, SyncToken, World};
+use crate::{Actor, Baseline, Deviation, Effect, Instant, Kind, Moment, NodeId, Site, SyncToken, Touched, World};
 
 impl<A: Actor> World<A> {
-    /// Empties the list of effects that the last handler filled.
+    /// Empties the list of effects that the last handler filled, and says which nodes have changed.
     #[inline]
-    pub(super) fn carry_out(&mut self, node: NodeId) {
+    pub(super) fn carry_out(&mut self, node: NodeId) -> Touched {
         let mut effects = std::mem::take(&mut self.effects);
         self.hash.add(effects.len() as u64);
         let mut halt = false;
+        let mut touched = Touched::Node(node);
         for effect in effects.drain(..) {
-            halt |= matches!(effect, Effect::Halt);
+            match effect {
+                Effect::Halt => halt = true,
+                Effect::Power { .. } => touched = Touched::Any,
+                _ => {}
+            }
             self.effect(node, effect);
         }
         self.effects = effects;
@@ -29,6 +34,7 @@ impl<A: Actor> World<A> {
         if state.slow_by > 0 && state.actor.is_some() {
             state.busy_until = state.busy_until.max(self.now) + state.slow_by;
         }
+        touched
     }
 
     #[inline]
@@ -64,6 +70,10 @@ impl<A: Actor> World<A> {
             Effect::Mark(name) => self.mark(node, name),
             Effect::Record(operation) => self.note(node, operation),
             Effect::Halt => {} // After everything else that the handler asked for.
+            Effect::Power { node: machine, on } => {
+                assert!(machine != node, "{node} switches its own power; a board is a node of its own");
+                self.power(machine, on);
+            }
         }
     }
 
@@ -167,6 +177,21 @@ impl<A: Actor> World<A> {
     fn note(&mut self, client: NodeId, operation: Operation) {
         self.history.push(Note { at: Instant::from_nanos(self.now), client, operation });
         self.record_what(What::Operation { node: client, operation });
+    }
+
+    /// A power board switches a machine.
+    fn power(&mut self, node: NodeId, on: bool) {
+        let state = &mut self.nodes[node.index()];
+        let was_off = std::mem::replace(&mut state.powered_off, !on);
+        match on {
+            true if was_off => _ = self.queue.push(self.now, Event::Start { node }),
+            true => {}
+            false => {
+                self.stop(node, Stop::HostFailure);
+                // Also if its process had died before: its machine has answered for it until now.
+                self.nodes[node.index()].host_down = true;
+            }
+        }
     }
 
     /// A process ends.

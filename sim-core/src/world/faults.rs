@@ -69,7 +69,7 @@ impl<A: Actor> World<A> {
                 struck
             }
             Fault::Restart { node } => {
-                let down = !self.is_up(*node);
+                let down = !self.is_up(*node) && self.has_power(*node);
                 if down {
                     self.queue.push(self.now, Event::Start { node: *node });
                 }

@@ -65,6 +65,11 @@ impl<A: Actor> World<A> {
         self.nodes[node.index()].actor.is_some()
     }
 
+    /// Whether a node's machine has power; only a power board ([`crate::Context::power_off`]) takes it away.
+    pub fn has_power(&self, node: NodeId) -> bool {
+        !self.nodes[node.index()].powered_off
+    }
+
     /// Whether a node's process is paused.
     pub fn is_paused(&self, node: NodeId) -> bool {
         self.nodes[node.index()].pauses > 0
