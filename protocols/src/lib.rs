@@ -7,6 +7,7 @@ pub mod artemis_shared_store;
 pub mod clients;
 pub mod derby;
 pub mod lease;
+pub mod pvc;
 pub mod services;
 pub mod sling;
 pub mod transitions;

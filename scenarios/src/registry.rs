@@ -96,6 +96,7 @@ impl Registry {
         registry.register::<protocols::artemis_shared_store::ArtemisSharedStore>();
         registry.register::<protocols::derby::Derby>();
         registry.register::<protocols::lease::Lease>();
+        registry.register::<protocols::pvc::Pvc>();
         registry.register::<protocols::sling::Sling>();
         registry
     }
