@@ -1,0 +1,371 @@
+//! A member: what it knows, and which file handles what reaches it. Here are joining and leaving.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sim_core::{ConnectionEvent, Context, Instant, NodeId};
+
+use super::changes::Changes;
+use super::config::Config;
+use super::detection::{Neighbour, Suspicion};
+use super::merge::Merging;
+use super::view::{Address, View, ViewId};
+use super::{Carrier, Message, Standing, Timer};
+use crate::transitions;
+use crate::transitions::StateMachine;
+
+/// Where a member stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Status {
+    /// Not started.
+    #[default]
+    Idle,
+    /// Looks for a group or waits to be let in.
+    Joining,
+    /// In a view.
+    Member,
+    /// Waits for the view without it.
+    Leaving,
+    /// Out, in good order.
+    Left,
+}
+
+/// What can happen to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// It starts.
+    Starts,
+    /// It installs its first view.
+    LetIn,
+    /// It finds itself excluded.
+    Shunned,
+    /// It is told to leave.
+    Leaves,
+    /// It is out.
+    Out,
+}
+
+transitions! { Status on Happening {
+    Starts(Idle => Joining);
+    LetIn(Joining => Member);
+    Shunned(Member => Joining);
+    Leaves(Member => Leaving);
+    Out(Idle | Joining | Leaving => Left);
+} }
+
+/// What the embedding actor has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A view was installed.
+    View(Arc<View>),
+    /// The group went on without this member, which now joins anew: what it knows of the group is void.
+    Shunned,
+    /// The member is out, in good order.
+    Left,
+}
+
+/// How many views are kept for members that missed some.
+const CHAIN: usize = 6;
+
+/// A member. All instants are readings of its own clock.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    pub(super) me: Address,
+    /// The nodes that may belong to the group, this one included.
+    pub(super) candidates: Arc<[NodeId]>,
+    pub(super) config: Config,
+    pub(super) status: Status,
+    /// The latest views, oldest first; the last is the present one.
+    pub(super) views: Vec<Arc<View>>,
+    /// The highest number of any view that was seen.
+    pub(super) number: u64,
+    /// When each other member was last heard.
+    pub(super) heard: BTreeMap<Address, Instant>,
+    pub(super) suspects: BTreeMap<Address, Suspicion>,
+    pub(super) neighbour: Option<Neighbour>,
+    /// Answers to the search for a group.
+    found: BTreeMap<Address, Option<Address>>,
+    /// What the next view has to reflect.
+    pub(super) changes: Changes,
+    pub(super) merging: Merging,
+    pub(super) events: Vec<Event>,
+}
+
+impl Membership {
+    /// A member on `me` of a group that any of `candidates` may belong to.
+    pub fn new(me: NodeId, candidates: Arc<[NodeId]>, config: Config) -> Self {
+        Membership {
+            me: Address { node: me, incarnation: 0 },
+            candidates,
+            config,
+            status: Status::Idle,
+            views: Vec::new(),
+            number: 0,
+            heard: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            neighbour: None,
+            found: BTreeMap::new(),
+            changes: Changes::default(),
+            merging: Merging::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Its present address.
+    pub fn address(&self) -> Address {
+        self.me
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The view that it is in.
+    pub fn view(&self) -> Option<&Arc<View>> {
+        self.views.last()
+    }
+
+    /// Whether it is the coordinator, as far as it knows.
+    pub fn is_coordinator(&self) -> bool {
+        self.status != Status::Joining && self.coordinator() == Some(self.me)
+    }
+
+    /// The first member of the view that is not known to be dead.
+    pub(super) fn coordinator(&self) -> Option<Address> {
+        self.view()?.members.iter().copied().find(|member| self.suspects.get(member) != Some(&Suspicion::Verified))
+    }
+
+    /// The other members of the view.
+    pub(super) fn others(&self) -> Vec<Address> {
+        let members = self.view().map_or(&[][..], |view| &view.members);
+        members.iter().copied().filter(|&member| member != self.me).collect()
+    }
+
+    /// The process has started: joins the group or founds it.
+    pub fn start<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        self.status.step(Happening::Starts);
+        self.me.incarnation = ctx.random() as u32;
+        self.search(ctx);
+    }
+
+    /// Leaves in good order; [`Event::Left`] says when that is done.
+    pub fn leave<A: Carrier>(&mut self, ctx: &mut Context<A>) -> Vec<Event> {
+        match self.status {
+            Status::Member => {
+                self.status.step(Happening::Leaves);
+                ctx.set_timer(Timer::Leave.into(), self.config.leave_timeout);
+                self.say_goodbye(ctx);
+            }
+            Status::Idle | Status::Joining => self.out(ctx),
+            Status::Leaving | Status::Left => {}
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// A message of the group has come.
+    pub fn on_message<A: Carrier>(&mut self, from: NodeId, message: Message, ctx: &mut Context<A>) -> Vec<Event> {
+        if matches!(self.status, Status::Member | Status::Joining | Status::Leaving) {
+            match message {
+                Message::Discover(standing) => self.on_discover(standing, ctx),
+                Message::Discovered(standing) => self.on_discovered(standing, ctx),
+                Message::Join(joiner) => self.on_join(joiner, ctx),
+                Message::Leave(leaver) => self.on_leave(leaver, ctx),
+                Message::Install(chain) => self.on_install(chain, ctx),
+                Message::Heartbeat(address, view) => self.on_heartbeat(address, view, ctx),
+                Message::Excluded(view) => self.on_excluded(view, ctx),
+                Message::Suspect(suspect) => self.on_suspect(suspect, ctx),
+                Message::AreYouDead(address) => {
+                    // Whoever asks and is in another view by now should go on without this member, so that the two
+                    // groups can meet.
+                    if address == self.me && self.view().is_some_and(|view| view.at(from).is_some()) {
+                        ctx.send(from, Message::NotDead(self.me).into());
+                    }
+                }
+                Message::NotDead(address) => self.lives(address, ctx),
+                Message::MergeRequest(leader) => self.on_merge_request(leader, ctx),
+                Message::MergeResponse(view) => self.on_merge_response(view, ctx),
+            }
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// A timer of the group has ended.
+    pub fn on_timer<A: Carrier>(&mut self, timer: Timer, ctx: &mut Context<A>) -> Vec<Event> {
+        match timer {
+            Timer::Discovery => self.found_nobody(ctx),
+            Timer::Join => self.search(ctx),
+            Timer::Heartbeat => self.beat(ctx),
+            Timer::Verify(suspect) => self.verified(suspect, ctx),
+            Timer::Bundle => self.make_view(ctx),
+            Timer::Merge => self.look_for_groups(ctx),
+            Timer::MergeCollect => self.merging.give_up(),
+            Timer::Leave => self.out(ctx),
+        }
+        std::mem::take(&mut self.events)
+    }
+
+    /// A connection has changed. `None` if it is none of this service.
+    pub fn on_connection<A: Carrier>(&mut self, event: ConnectionEvent, ctx: &mut Context<A>) -> Option<Vec<Event>> {
+        self.on_neighbour(event, ctx).then(|| std::mem::take(&mut self.events))
+    }
+
+    fn standing(&self) -> Standing {
+        Standing { address: self.me, coordinator: self.coordinator() }
+    }
+
+    fn search<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        self.found.clear();
+        self.discover(ctx);
+        ctx.set_timer(Timer::Discovery.into(), self.config.discovery_timeout);
+    }
+
+    /// Asks everybody that is not in the view who it is.
+    pub(super) fn discover<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        let standing = self.standing();
+        let known = |node| node == self.me.node || self.view().is_some_and(|view| view.at(node).is_some());
+        let strangers: Vec<NodeId> = self.candidates.iter().copied().filter(|&node| !known(node)).collect();
+        for node in strangers {
+            ctx.send(node, Message::Discover(standing).into());
+        }
+    }
+
+    fn on_discover<A: Carrier>(&mut self, asker: Standing, ctx: &mut Context<A>) {
+        ctx.send(asker.address.node, Message::Discovered(self.standing()).into());
+        self.meets(asker, ctx);
+    }
+
+    fn on_discovered<A: Carrier>(&mut self, other: Standing, ctx: &mut Context<A>) {
+        if self.status != Status::Joining {
+            return self.meets(other, ctx);
+        }
+        self.found.insert(other.address, other.coordinator);
+        match other.coordinator {
+            // This node's own former process: there is no better witness of its death.
+            Some(former) if former.node == self.me.node => {
+                ctx.send(other.address.node, Message::Suspect(former).into());
+            }
+            Some(coordinator) => {
+                ctx.cancel_timer(Timer::Discovery.into());
+                ctx.set_timer(Timer::Join.into(), self.config.join_timeout);
+                ctx.send(coordinator.node, Message::Join(self.me).into());
+            }
+            None => {}
+        }
+    }
+
+    /// The search is over and no coordinator was found: the first of those that search founds the group.
+    fn found_nobody<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        let alone = self.found.values().all(Option::is_none);
+        if alone && self.found.keys().all(|&other| self.me < other) {
+            let id = ViewId { number: self.number + 1, creator: self.me };
+            let members = vec![self.me];
+            let view = View { id, members, previous: Vec::new(), left: Vec::new(), merged: false };
+            return self.install(Arc::new(view), ctx);
+        }
+        self.search(ctx);
+    }
+
+    /// Installs those of another's views that come after the present one. None, if one of them is without this member:
+    /// the others have acted on that, even if it was let in again since. None either, if none of them was made by a
+    /// member of the present view: what happened in between cannot be known any more.
+    fn on_install<A: Carrier>(&mut self, chain: Vec<Arc<View>>, ctx: &mut Context<A>) {
+        let follows = |present: Option<&Arc<View>>, view: &View| {
+            present.is_none_or(|present| view.id > present.id && (view.merged || present.has(view.id.creator)))
+        };
+        let removes = |view: &Arc<View>| !view.has(self.me) && view.previous.contains(&self.me);
+        let cut_off = || {
+            let later = self.view().zip(chain.last()).is_some_and(|(present, last)| last.id > present.id);
+            later && !chain.iter().any(|view| follows(self.view(), view))
+        };
+        let out = chain.iter().any(|view| removes(view) && follows(self.view(), view)) || cut_off();
+        match self.status {
+            Status::Leaving if out => self.out(ctx),
+            Status::Member if out => self.shunned(ctx),
+            _ => {
+                for view in chain {
+                    if view.has(self.me) && follows(self.view(), &view) {
+                        self.install(view, ctx);
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_excluded<A: Carrier>(&mut self, by: ViewId, ctx: &mut Context<A>) {
+        let later = self.view().is_some_and(|view| by > view.id);
+        match self.status {
+            Status::Member if later => self.shunned(ctx),
+            Status::Leaving if later => self.out(ctx),
+            _ => {}
+        }
+    }
+
+    pub(super) fn install<A: Carrier>(&mut self, view: Arc<View>, ctx: &mut Context<A>) {
+        if self.status == Status::Joining {
+            self.status.step(Happening::LetIn);
+            ctx.cancel_timer(Timer::Join.into());
+            ctx.cancel_timer(Timer::Discovery.into());
+            ctx.set_timer(Timer::Heartbeat.into(), self.config.heartbeat_interval);
+        }
+        self.number = self.number.max(view.id.number);
+        self.views.push(Arc::clone(&view));
+        if self.views.len() > CHAIN {
+            self.views.remove(0);
+        }
+        self.merging.settled();
+        self.changes.reflected_in(&view);
+        self.watch(&view, ctx);
+        if self.is_coordinator() {
+            self.schedule_search(ctx);
+        }
+        self.events.push(Event::View(view));
+    }
+
+    /// The group has gone on without this member.
+    fn shunned<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        self.status.step(Happening::Shunned);
+        self.forget(ctx);
+        self.me.incarnation = ctx.random() as u32;
+        self.events.push(Event::Shunned);
+        self.search(ctx);
+    }
+
+    /// Drops all that belongs to the view.
+    fn forget<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        self.views.clear();
+        self.heard.clear();
+        self.changes = Changes::default();
+        self.merging = Merging::default();
+        self.watch_nobody(ctx);
+        for timer in [Timer::Heartbeat, Timer::Bundle, Timer::Merge, Timer::MergeCollect, Timer::Leave] {
+            ctx.cancel_timer(timer.into());
+        }
+    }
+
+    pub(super) fn out<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        self.status.step(Happening::Out);
+        self.forget(ctx);
+        ctx.cancel_timer(Timer::Discovery.into());
+        ctx.cancel_timer(Timer::Join.into());
+        self.events.push(Event::Left);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transitions::{check, render};
+
+    #[test]
+    fn the_table_is_sound_and_as_reviewed() {
+        assert_eq!(check(Status::Idle), Ok(()));
+        insta::assert_snapshot!(render::<Status>(), @"
+        Starts: Idle => Joining
+        LetIn: Joining => Member
+        Shunned: Member => Joining
+        Leaves: Member => Leaving
+        Out: Idle | Joining | Leaving => Left
+        ");
+    }
+}

@@ -1,0 +1,302 @@
+//! Group membership against its own specification, on the simulated network with everything that can break.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use protocols::services::membership::{self, Address, Config, Event, Membership, Status, View, ViewId};
+use sim_core::library::Eventually;
+use sim_core::{
+    Actor, Check, Class, ConnectionEvent, Context, Fault, FaultPlan, Instant, Invariant, Limits, NodeId, Outcome, Run,
+    Schedule, Setup, Touched, Trigger, World,
+};
+
+const NODES: u16 = 4;
+
+/// The smallest actor that embeds the service: it keeps what it was told.
+#[derive(Clone)]
+struct Member {
+    group: Membership,
+    /// All views of this process, and under which address it installed each.
+    installed: Vec<(Address, Arc<View>)>,
+    left: bool,
+}
+
+impl Member {
+    fn take(&mut self, events: Vec<Event>, ctx: &mut Context<Self>) {
+        for event in events {
+            match event {
+                Event::View(view) => {
+                    if view.merged {
+                        ctx.mark("merged");
+                    }
+                    if view.failed().next().is_some() {
+                        ctx.mark("failure-seen");
+                    }
+                    self.installed.push((self.group.address(), view));
+                }
+                Event::Shunned => ctx.mark("shunned"),
+                Event::Left => self.left = true,
+            }
+        }
+    }
+}
+
+impl Actor for Member {
+    type Message = membership::Message;
+    type Timer = membership::Timer;
+    type Record = ();
+    type Command = ();
+
+    fn on_start(&mut self, _: &[()], ctx: &mut Context<Self>) {
+        self.group.start(ctx);
+    }
+
+    fn on_message(&mut self, from: NodeId, message: membership::Message, ctx: &mut Context<Self>) {
+        let events = self.group.on_message(from, message, ctx);
+        self.take(events, ctx);
+    }
+
+    fn on_timer(&mut self, timer: membership::Timer, ctx: &mut Context<Self>) {
+        let events = self.group.on_timer(timer, ctx);
+        self.take(events, ctx);
+    }
+
+    fn on_connection(&mut self, _: NodeId, event: ConnectionEvent, ctx: &mut Context<Self>) {
+        let events = self.group.on_connection(event, ctx).unwrap_or_default();
+        self.take(events, ctx);
+    }
+
+    /// The only command: leave.
+    fn on_command(&mut self, (): (), ctx: &mut Context<Self>) {
+        let events = self.group.leave(ctx);
+        self.take(events, ctx);
+    }
+}
+
+/// Promises 1 to 4 of the specification.
+#[derive(Clone, Default)]
+struct Views {
+    by_id: BTreeMap<ViewId, Arc<View>>,
+    /// How many views of each process have been looked at.
+    seen: BTreeMap<(NodeId, u32), usize>,
+}
+
+impl Views {
+    fn look(
+        &mut self,
+        address: Address,
+        view: &Arc<View>,
+        before: Option<&(Address, Arc<View>)>,
+    ) -> Result<(), String> {
+        if !view.has(address) {
+            return Err(format!("{address:?} installed {view:?}, which it is not in"));
+        }
+        let known = self.by_id.entry(view.id).or_insert_with(|| Arc::clone(view));
+        if known != view {
+            return Err(format!("two views have one id: {known:?} and {view:?}"));
+        }
+        if let Some((_, former)) = before.filter(|(former, _)| *former == address) {
+            if former.id >= view.id {
+                return Err(format!("{address:?} installed {:?} after {:?}", view.id, former.id));
+            }
+            let common = |one: &View, other: &View| -> Vec<Address> {
+                one.members.iter().copied().filter(|&member| other.has(member)).collect()
+            };
+            if !view.merged && common(former, view) != common(view, former) {
+                return Err(format!("the order changed from {former:?} to {view:?}"));
+            }
+        }
+        let strangers = view.left.iter().any(|member| !view.previous.contains(member) || view.has(*member));
+        if strangers || view.members.first().is_none() {
+            return Err(format!("{view:?} contradicts itself"));
+        }
+        Ok(())
+    }
+}
+
+impl Invariant<Member> for Views {
+    fn name(&self) -> &str {
+        "views"
+    }
+
+    fn class(&self) -> Class {
+        Class::Safety
+    }
+
+    fn check(&mut self, world: &World<Member>, touched: Touched) -> Check {
+        let Touched::Node(node) = touched else { return Check::Holds };
+        let Some(member) = world.actor(node) else { return Check::Holds };
+        let seen = self.seen.insert((node, world.incarnation(node)), member.installed.len()).unwrap_or(0);
+        for at in seen..member.installed.len() {
+            let (address, view) = &member.installed[at];
+            if let Err(wrong) = self.look(*address, view, at.checked_sub(1).map(|before| &member.installed[before])) {
+                return Check::Violated(wrong);
+            }
+        }
+        Check::Holds
+    }
+}
+
+/// Promise 5: one view of exactly those that run.
+fn one_view(world: &World<Member>) -> Result<(), String> {
+    let running: Vec<&Member> =
+        world.node_ids().filter_map(|node| world.actor(node)).filter(|member| !member.left).collect();
+    let mut addresses: Vec<Address> = running.iter().map(|member| member.group.address()).collect();
+    addresses.sort();
+    for member in &running {
+        let Some(view) = member.group.view() else { return Err(format!("{:?} has no view", member.group.address())) };
+        let mut members = view.members.clone();
+        members.sort();
+        if members != addresses || Some(view) != running[0].group.view() {
+            let views: Vec<_> = running.iter().map(|m| (m.group.address(), m.group.status(), m.group.view())).collect();
+            return Err(format!("{addresses:?} run in different views: {views:#?}"));
+        }
+    }
+    Ok(())
+}
+
+fn run(seed: u64, faults: FaultPlan, config: Config) -> Outcome {
+    let candidates: Arc<[NodeId]> = (0..NODES).map(NodeId).collect();
+    let recovery = config.recovery();
+    let mut setup: Setup<Member> = Setup::new(["a", "b", "c", "d"], move |node| Member {
+        group: Membership::new(node, Arc::clone(&candidates), config.clone()),
+        installed: Vec::new(),
+        left: false,
+    });
+    setup.commands.push(());
+    let schedule = Schedule { faults, ..Schedule::seeded(seed) };
+    let world = World::new(&Arc::new(setup), &Arc::new(schedule));
+    let invariants: Vec<Box<dyn Invariant<Member>>> =
+        vec![Box::new(Views::default()), Box::new(Eventually::within("one-view", recovery, one_view).and_stays())];
+    let limits = Limits { duration: Duration::from_secs(80), ..Limits::default() };
+    Run::new(world, invariants, limits).to_end()
+}
+
+fn groups(mask: u16) -> Vec<Vec<NodeId>> {
+    let side = |bit| (0..NODES).filter(|n| (mask >> n & 1) == bit).map(NodeId).collect();
+    vec![side(0), side(1)]
+}
+
+fn fault() -> impl Strategy<Value = (u64, Fault, u64)> {
+    let node = (0..NODES).prop_map(NodeId);
+    let two = (0..NODES, 1..NODES).prop_map(|(a, step)| (NodeId(a), NodeId((a + step) % NODES)));
+    let kind = prop_oneof![
+        node.clone().prop_map(|node| Fault::Crash { node }),
+        node.clone().prop_map(|node| Fault::Pause { node }),
+        (1..15u16).prop_map(|mask| Fault::Partition { groups: groups(mask) }),
+        (1..15u16).prop_map(|mask| {
+            let [from, to] = <[Vec<NodeId>; 2]>::try_from(groups(mask)).expect("there are two sides");
+            Fault::OneWay { from, to }
+        }),
+        two.prop_map(|(a, b)| Fault::Reset { a, b }),
+    ];
+    (3_000..50_000u64, kind, 100..25_000u64)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn views_are_ordered_and_one_in_the_end(seed: u64, faults in prop::collection::vec(fault(), 0..7)) {
+        let mut plan = FaultPlan::default();
+        for (at, fault, hold) in faults {
+            let at = Instant::from(Duration::from_millis(at));
+            plan.push(Trigger::At(at), fault, Some(Duration::from_millis(hold)));
+        }
+        let outcome = run(seed, plan, Config::default());
+        prop_assert_eq!(outcome.violation, None);
+    }
+}
+
+fn marks(outcome: &Outcome, name: &str) -> u64 {
+    outcome.marks.iter().find(|(mark, _)| *mark == name).map_or(0, |&(_, count)| count)
+}
+
+#[test]
+fn members_that_start_together_are_in_one_view_in_the_order_of_their_nodes() {
+    for seed in 0..100 {
+        let outcome = run(seed, FaultPlan::default(), Config::default());
+        assert_eq!(outcome.violation, None);
+        assert_eq!(marks(&outcome, "failure-seen"), 0);
+    }
+}
+
+#[test]
+fn a_partition_that_outlasts_detection_ends_in_a_merge_of_all() {
+    for seed in 0..100 {
+        let mut plan = FaultPlan::default();
+        let split = Fault::Partition { groups: groups(0b0110) };
+        plan.push(Trigger::At(Instant::from_secs(5)), split, Some(Duration::from_secs(30)));
+        let outcome = run(seed, plan, Config::default());
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        // All four install it, unless a search was under way when the links came back.
+        assert!(marks(&outcome, "merged") >= 4, "seed {seed}: {:?}", outcome.marks);
+    }
+}
+
+#[test]
+fn a_partition_that_ends_in_time_leaves_the_view_alone() {
+    for seed in 0..100 {
+        let mut plan = FaultPlan::default();
+        let split = Fault::Partition { groups: groups(0b0011) };
+        plan.push(Trigger::At(Instant::from_secs(5)), split, Some(Duration::from_secs(6)));
+        let outcome = run(seed, plan, Config::default());
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        assert_eq!(marks(&outcome, "failure-seen"), 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_member_that_was_left_out_while_it_stood_still_joins_anew() {
+    for seed in 0..100 {
+        let mut plan = FaultPlan::default();
+        let pause = Fault::Pause { node: NodeId(0) };
+        plan.push(Trigger::At(Instant::from_secs(5)), pause, Some(Duration::from_secs(25)));
+        let outcome = run(seed, plan, Config::default());
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        assert_eq!(marks(&outcome, "shunned"), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_death_is_seen_at_once_over_the_socket_and_late_without_it() {
+    for (socket_detection, millis, seen) in [(true, 3_000, true), (false, 3_000, false), (false, 17_000, true)] {
+        let config = Config { socket_detection, ..Config::default() };
+        let mut plan = FaultPlan::default();
+        plan.push(Trigger::At(Instant::from_secs(10)), Fault::Crash { node: NodeId(2) }, None);
+        // A view says so: cut the run short to see whether it is there in time.
+        let candidates: Arc<[NodeId]> = (0..NODES).map(NodeId).collect();
+        let setup: Setup<Member> = Setup::new(["a", "b", "c", "d"], move |node| Member {
+            group: Membership::new(node, Arc::clone(&candidates), config.clone()),
+            installed: Vec::new(),
+            left: false,
+        });
+        let mut world = World::new(&Arc::new(setup), &Arc::new(Schedule { faults: plan, ..Schedule::seeded(1) }));
+        let until = Instant::from_secs(10) + Duration::from_millis(millis);
+        while world.next_event_at().is_some_and(|at| at <= until) {
+            world.step();
+        }
+        assert_eq!(world.mark_count("failure-seen") > 0, seen, "sockets {socket_detection}, after {millis} ms");
+    }
+}
+
+#[test]
+fn whoever_leaves_in_good_order_has_not_failed() {
+    for leaver in 0..NODES {
+        let mut plan = FaultPlan::default();
+        let leave = Fault::Command { node: NodeId(leaver), command: sim_core::CommandId(0) };
+        plan.push(Trigger::At(Instant::from_secs(10)), leave, None);
+        let outcome = run(u64::from(leaver), plan, Config::default());
+        assert_eq!(outcome.violation, None);
+        assert_eq!(marks(&outcome, "failure-seen"), 0);
+    }
+}
+
+#[test]
+fn a_member_that_has_not_started_has_no_view() {
+    let candidates: Arc<[NodeId]> = [NodeId(0)].into();
+    let member = Membership::new(NodeId(0), candidates, Config::default());
+    assert_eq!((member.status(), member.view()), (Status::Idle, None));
+}
