@@ -6,6 +6,7 @@ pub mod artemis_lock_manager;
 pub mod artemis_shared_store;
 pub mod clients;
 pub mod derby;
+pub mod jboss;
 pub mod lease;
 pub mod pvc;
 pub mod services;

@@ -95,6 +95,7 @@ impl Registry {
         registry.register::<protocols::artemis_lock_manager::ArtemisLockManager>();
         registry.register::<protocols::artemis_shared_store::ArtemisSharedStore>();
         registry.register::<protocols::derby::Derby>();
+        registry.register::<protocols::jboss::Jboss>();
         registry.register::<protocols::lease::Lease>();
         registry.register::<protocols::pvc::Pvc>();
         registry.register::<protocols::sling::Sling>();

@@ -1,5 +1,7 @@
 //! Who is dead: heartbeats, the connection to the next member, and the last chance of a suspect.
 
+use std::collections::btree_map::Entry;
+
 use sim_core::{ConnectionEvent, ConnectionId, Context};
 
 use super::member::{Membership, Status};
@@ -102,8 +104,8 @@ impl Membership {
     }
 
     fn suspect<A: Carrier>(&mut self, member: Address, ctx: &mut Context<A>) {
-        if !self.suspects.contains_key(&member) {
-            self.suspects.insert(member, Suspicion::Asked);
+        if let Entry::Vacant(vacant) = self.suspects.entry(member) {
+            vacant.insert(Suspicion::Asked);
             ctx.send(member.node, Message::AreYouDead(member).into());
             ctx.set_timer(Timer::Verify(member).into(), self.config.verify_timeout);
         }

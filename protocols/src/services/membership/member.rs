@@ -163,6 +163,14 @@ impl Membership {
         std::mem::take(&mut self.events)
     }
 
+    /// Gives up the view and joins anew under another address, as if it had been excluded; there is no event.
+    pub fn rejoin<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        if self.status == Status::Member {
+            self.shunned(ctx);
+            self.events.clear();
+        }
+    }
+
     /// A message of the group has come.
     pub fn on_message<A: Carrier>(&mut self, from: NodeId, message: Message, ctx: &mut Context<A>) -> Vec<Event> {
         if matches!(self.status, Status::Member | Status::Joining | Status::Leaving) {
