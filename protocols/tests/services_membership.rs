@@ -109,7 +109,7 @@ impl Views {
             }
         }
         let strangers = view.left.iter().any(|member| !view.previous.contains(member) || view.has(*member));
-        if strangers || view.members.first().is_none() {
+        if strangers || view.members.is_empty() {
             return Err(format!("{view:?} contradicts itself"));
         }
         Ok(())

@@ -40,9 +40,9 @@
 //! All are settings; see [`Config`] for their defaults.
 //!
 //! # What is promised under a partition
-//! Within the group's failure detection (by default 10 s of silence and 2 s to answer): everything. Beyond it, a
-//! server is failed over for although it runs, and only J2 and the liveness properties are promised; see [`invariants`]
-//! for why. A server learns of its replacement from the group, from the other servers, or from the database, which
+//! Within the group's failure detection (by default 10 s of silence and 2 s to answer; the 2 s alone if a connection
+//! between two servers breaks meanwhile): everything. Beyond it, a server is failed over for although it runs, and only
+//! J2 and the liveness properties are promised; see [`invariants`] for why. A server learns of its replacement from the group, from the other servers, or from the database, which
 //! refuses its statements; it then starts anew.
 //!
 //! # Where this departs from upstream

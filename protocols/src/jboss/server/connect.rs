@@ -114,7 +114,7 @@ impl Server {
     }
 
     /// Who fails over for a process, for whoever was to do so, and so on; itself if it is not known to be gone.
-    fn responsible_for(&self, process: Address) -> Address {
+    pub(super) fn responsible_for(&self, process: Address) -> Address {
         let mut at = process;
         // A chain cannot be longer than all that ever happened.
         for _ in 0..=self.heirs.len() {

@@ -68,16 +68,27 @@ impl Server {
                 }
                 self.next_part(ctx);
             }
-            Answer::Refused(by) => {
-                // Whoever failed over for it before this server became the heir has finished; or it has come back.
-                let failed = takeover.failed;
-                if self.group.view().is_some_and(|view| view.has(by)) {
-                    self.heirs.insert(failed, by);
-                }
-                self.taken_over(ctx);
-            }
+            Answer::Refused(by) => self.refused(by, ctx),
             other => unreachable!("{other:?} to the beginning of a takeover"),
         }
+    }
+
+    /// Another has the failed process's queues: its own next process, or whoever failed over for it before this server
+    /// became the heir.
+    fn refused(&mut self, by: Address, ctx: &mut Ctx<'_>) {
+        let Some(takeover) = self.takeovers.pop_front() else { return };
+        let lives = self.group.view().is_some_and(|view| view.has(by));
+        if lives || self.heirs.contains_key(&by) {
+            self.heirs.insert(takeover.failed, by);
+        }
+        if self.takeovers.iter().any(|other| other.failed == by) {
+            // They come with the queues of that one.
+            self.takeovers.push_back(Takeover { begun: false, ..takeover });
+        } else if !lives && [self.address(), by].contains(&self.responsible_for(takeover.failed)) {
+            self.failed_over_for.insert(takeover.failed);
+        }
+        self.unblock(ctx);
+        self.begin_takeover(ctx);
     }
 
     fn next_part(&mut self, ctx: &mut Ctx<'_>) {

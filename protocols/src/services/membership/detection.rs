@@ -8,11 +8,14 @@ use super::member::{Membership, Status};
 use super::view::{Address, View, ViewId};
 use super::{Carrier, Message, Timer};
 
+/// How often a suspect is asked within `verify-timeout`, as a question or an answer may be lost.
+const ASKED: u32 = 4;
+
 /// How sure a suspicion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Suspicion {
-    /// It has been asked and has not answered yet.
-    Asked,
+    /// It has been asked this many times and has not answered yet.
+    Asked(u32),
     /// It has not answered in time, here or at another member.
     Verified,
 }
@@ -105,14 +108,26 @@ impl Membership {
 
     fn suspect<A: Carrier>(&mut self, member: Address, ctx: &mut Context<A>) {
         if let Entry::Vacant(vacant) = self.suspects.entry(member) {
-            vacant.insert(Suspicion::Asked);
+            vacant.insert(Suspicion::Asked(1));
             ctx.send(member.node, Message::AreYouDead(member).into());
-            ctx.set_timer(Timer::Verify(member).into(), self.config.verify_timeout);
+            ctx.set_timer(Timer::Verify(member).into(), self.config.verify_timeout / ASKED);
         }
     }
 
-    /// A suspect has not answered.
-    pub(super) fn verified<A: Carrier>(&mut self, suspect: Address, ctx: &mut Context<A>) {
+    /// A suspect has not answered so far.
+    pub(super) fn unanswered<A: Carrier>(&mut self, suspect: Address, ctx: &mut Context<A>) {
+        match self.suspects.get_mut(&suspect) {
+            Some(Suspicion::Asked(times)) if *times < ASKED => {
+                *times += 1;
+                ctx.send(suspect.node, Message::AreYouDead(suspect).into());
+                ctx.set_timer(Timer::Verify(suspect).into(), self.config.verify_timeout / ASKED);
+            }
+            _ => self.verified(suspect, ctx),
+        }
+    }
+
+    /// A suspect has not answered in time.
+    fn verified<A: Carrier>(&mut self, suspect: Address, ctx: &mut Context<A>) {
         for other in self.others() {
             if other != suspect {
                 ctx.send(other.node, Message::Suspect(suspect).into());

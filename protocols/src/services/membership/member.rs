@@ -204,7 +204,7 @@ impl Membership {
             Timer::Discovery => self.found_nobody(ctx),
             Timer::Join => self.search(ctx),
             Timer::Heartbeat => self.beat(ctx),
-            Timer::Verify(suspect) => self.verified(suspect, ctx),
+            Timer::Verify(suspect) => self.unanswered(suspect, ctx),
             Timer::Bundle => self.make_view(ctx),
             Timer::Merge => self.look_for_groups(ctx),
             Timer::MergeCollect => self.merging.give_up(),

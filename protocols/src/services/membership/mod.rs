@@ -23,7 +23,9 @@
 //!
 //! # Failure detection
 //! Every member beats to all others (FD_ALL) and holds a connection to the member after it, whose end gives a
-//! death away at once (FD_SOCK). A suspect is asked whether it lives (VERIFY_SUSPECT) before the others are told.
+//! death away at once (FD_SOCK). A suspect is asked several times whether it lives (VERIFY_SUSPECT) before the others
+//! are told. So a connection that breaks while the two are cut off for longer than `verify-timeout` passes for a death;
+//! without `socket-detection` only silence does.
 //!
 //! # Merge
 //! A partition that outlasts detection leaves a group on each side. Coordinators look for members outside their view
@@ -111,7 +113,7 @@ pub enum Timer {
     Join,
     /// Time to beat, and to look who is silent.
     Heartbeat,
-    /// A suspect has had its time to answer.
+    /// A suspect has had time to answer.
     Verify(Address),
     /// Changes have been collected for long enough: make the view.
     Bundle,
