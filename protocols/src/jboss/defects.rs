@@ -43,7 +43,7 @@ defects! {
     atomic_detect: "JBM-ATOMIC-DETECT", "looking whether a connection had failed and marking it as failed were two \
         steps", ["valve-holds"];
     cleanup: "JBM-CLEANUP", "a failover that did not succeed left the connection and its objects as they were",
-        ["clients-end-connected-or-failed"];
+        ["clients-end-connected-or-failed", "no-leak"];
     restart_order: "JBM-RESTART-ORDER", "a connection was started again after its valve had been opened",
         ["no-delivery-to-closed-consumer"];
     join_reset: "JBM-JOIN-RESET", "that a node had been failed over for was not forgotten when it came back",
@@ -57,7 +57,7 @@ defects! {
     jbm_809: "JBMESSAGING-809", "a send that was repeated after a failover was not marked as a repetition",
         ["one-consumer-per-message"];
     jbm_836: "JBMESSAGING-836", "a session was locked while each of its deliveries was cancelled",
-        ["queues-progress"];
+        ["blocked-requests-bounded"];
     jbm_1440: "JBMESSAGING-1440", "closing a session cancelled deliveries that were part of a prepared transaction",
         ["one-consumer-per-message"];
     jbm_1722: "JBMESSAGING-1722", "loading what was merged set the paging orders of a queue back",

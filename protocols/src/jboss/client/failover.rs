@@ -47,7 +47,7 @@ impl Client {
     }
 
     /// A thread fails a connection over, unless another has begun to.
-    pub(super) fn detect(&mut self, connection: ConnectionId, _listener: bool, ctx: &mut Ctx<'_>) {
+    pub(super) fn detect(&mut self, connection: ConnectionId, ctx: &mut Ctx<'_>) {
         let defect = self.shared.defects.atomic_detect;
         let taken = self.failed_connection == Some(connection) || self.connection != Some(connection);
         if self.phase == ClientPhase::Failed || taken && !defect {

@@ -258,7 +258,7 @@ impl Client {
             Timer::Process => self.processed_one(ctx),
             Timer::Commit => self.commit(ctx),
             Timer::Check => self.check(ctx),
-            Timer::Detect(connection, listener) => self.detect(connection, listener, ctx),
+            Timer::Detect(connection, _) => self.detect(connection, ctx),
             Timer::Attempt => self.attempt_failed(ctx),
             Timer::Hop => self.hop(ctx),
             Timer::Browse => self.browse(ctx),

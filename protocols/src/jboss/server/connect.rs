@@ -118,7 +118,9 @@ impl Server {
         let mut at = process;
         // A chain cannot be longer than all that ever happened.
         for _ in 0..=self.heirs.len() {
-            match self.heirs.get(&at) {
+            // Whoever runs is nobody's to inherit, whatever the other side of a partition has thought of it.
+            let runs = self.group.view().is_some_and(|view| view.has(at));
+            match self.heirs.get(&at).filter(|_| !runs) {
                 Some(&heir) => at = heir,
                 None => break,
             }

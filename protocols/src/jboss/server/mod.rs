@@ -202,7 +202,7 @@ impl Server {
                 }
             }
             Message::FailoverStart(failed) | Message::FailoverEnd(failed) => self.on_failover(from, failed, ctx),
-            Message::Heirs(heirs) => self.on_heirs(heirs, ctx),
+            Message::Heirs(heirs) => self.on_heirs(from, heirs, ctx),
             Message::Replicate(number, change) => self.on_replicate(number, change, ctx),
             Message::Replicated(number) => self.on_replicated(number, ctx),
             Message::AddAllReplicatedDeliveries(of, number, all) => self.on_add_all(of, number, &all, ctx),

@@ -80,6 +80,8 @@ impl Server {
         let lives = self.group.view().is_some_and(|view| view.has(by));
         if lives || self.heirs.contains_key(&by) {
             self.heirs.insert(takeover.failed, by);
+            // Everybody sends clients here for it.
+            self.tell_members(&Message::Heirs(vec![(takeover.failed, by)]), ctx);
         }
         if self.takeovers.iter().any(|other| other.failed == by) {
             // They come with the queues of that one.

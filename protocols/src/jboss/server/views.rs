@@ -100,12 +100,15 @@ impl Server {
     }
 
     /// Another server knows who failed over for whom.
-    pub(in crate::jboss) fn on_heirs(&mut self, heirs: Vec<(Address, Address)>, ctx: &mut Ctx<'_>) {
+    pub(in crate::jboss) fn on_heirs(&mut self, from: NodeId, heirs: Vec<(Address, Address)>, ctx: &mut Ctx<'_>) {
         if heirs.iter().any(|(gone, heir)| *gone == self.address() && *heir != self.address()) {
             return self.reboot(ctx); // The other side of a partition has failed over for this server.
         }
         for (gone, heir) in heirs {
-            self.heirs.entry(gone).or_insert(heir);
+            // Whoever was to be the heir knows best who is.
+            if self.heirs.get(&gone).is_none_or(|known| known.node == from) {
+                self.heirs.insert(gone, heir);
+            }
         }
         self.unblock(ctx);
     }
