@@ -108,7 +108,8 @@ impl Server {
         let heir = self.responsible_for(gone);
         if heir == self.address() {
             // Defect JBM-DESIGN-2: there is an answer before the queues are there.
-            return if self.shared.defects.design_2 { Verdict::Accept } else { Verdict::AwaitCompletion };
+            let complete = self.shared.defects.design_2 || !self.has_yet_to_take_over(gone);
+            return if complete { Verdict::Accept } else { Verdict::AwaitCompletion };
         }
         if heir == gone { Verdict::AwaitStart } else { Verdict::Redirect(heir) }
     }
@@ -126,6 +127,22 @@ impl Server {
             }
         }
         at
+    }
+
+    /// Whether a process's queues are still on their way here. If they are not, and this server is responsible, they are
+    /// its own: it is the next process of the same node, and has bound them anew.
+    fn has_yet_to_take_over(&self, process: Address) -> bool {
+        let mut at = process;
+        for _ in 0..=self.heirs.len() {
+            if self.takeovers.iter().any(|takeover| takeover.failed == at) {
+                return true;
+            }
+            match self.heirs.get(&at) {
+                Some(&heir) if at != self.address() => at = heir,
+                _ => return false,
+            }
+        }
+        false
     }
 
     fn accept(&mut self, blocked: Blocked, ctx: &mut Ctx<'_>) {
