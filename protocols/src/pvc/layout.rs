@@ -84,17 +84,17 @@ pub struct VmPaths {
 /// Well-known paths, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Paths {
-    /// [`PRIMARY`].
+    /// `/primary_node`: which node is primary.
     pub primary: Text,
-    /// [`PRIMARY_LOCK`].
+    /// `/primary_node/lock`: the exclusive lock of the primary key.
     pub primary_lock: Text,
-    /// [`SYNC_LOCK`].
+    /// `/primary_node/sync_lock`: the lock by which a transition goes in step.
     pub sync_lock: Text,
-    /// [`FENCE_LOCK`].
+    /// `/fence_lock`: whoever has it may fence.
     pub fence_lock: Text,
-    /// [`MAINTENANCE`].
+    /// `/maintenance`: whether fencing is suspended.
     pub maintenance: Text,
-    /// [`NETWORKS`].
+    /// `/networks`: above the virtual networks.
     pub networks: Text,
 }
 
