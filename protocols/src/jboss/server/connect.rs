@@ -108,7 +108,7 @@ impl Server {
         let heir = self.responsible_for(gone);
         if heir == self.address() {
             // Defect JBM-DESIGN-2: there is an answer before the queues are there.
-            let complete = self.shared.defects.design_2 || !self.has_yet_to_take_over(gone);
+            let complete = self.shared.defects.design_2 || self.has_bound_anew(gone);
             return if complete { Verdict::Accept } else { Verdict::AwaitCompletion };
         }
         if heir == gone { Verdict::AwaitStart } else { Verdict::Redirect(heir) }
@@ -129,17 +129,18 @@ impl Server {
         at
     }
 
-    /// Whether a process's queues are still on their way here. If they are not, and this server is responsible, they are
-    /// its own: it is the next process of the same node, and has bound them anew.
-    fn has_yet_to_take_over(&self, process: Address) -> bool {
+    /// Whether a process's queues came to this server as to the next process of the same node, which has bound its own
+    /// anew: then there is no takeover to wait for.
+    fn has_bound_anew(&self, process: Address) -> bool {
         let mut at = process;
         for _ in 0..=self.heirs.len() {
             if self.takeovers.iter().any(|takeover| takeover.failed == at) {
-                return true;
+                return false;
             }
             match self.heirs.get(&at) {
-                Some(&heir) if at != self.address() => at = heir,
-                _ => return false,
+                Some(&heir) if heir == self.address() => return at.node == self.me,
+                Some(&heir) => at = heir,
+                None => return false,
             }
         }
         false
