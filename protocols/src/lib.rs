@@ -5,6 +5,7 @@ pub mod artemis_flow_control;
 pub mod artemis_lock_manager;
 pub mod artemis_shared_store;
 pub mod clients;
+mod defects;
 pub mod derby;
 pub mod jboss;
 pub mod lease;

@@ -4,30 +4,7 @@
 //! that is proposed. L1 comes from the specification; L2 to L5 were foreseen when the protocol was designed, and
 //! canaries have confirmed them; L7 to L9 were found by campaigns. L6 is one of the shared store.
 
-use std::collections::BTreeSet;
-
-use sim_core::Defect;
-
-/// Declares each defect once: field, id, cause, what it breaks.
-macro_rules! defects {
-    ($($field:ident: $id:literal, $about:literal, [$($breaks:literal),+];)+) => {
-        /// Which defects are switched on.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Defects {
-            $(#[doc = concat!($id, ": ", $about)] pub $field: bool,)+
-        }
-
-        impl Defects {
-            /// Those whose ids are in `ids`.
-            pub fn of(ids: &BTreeSet<String>) -> Self {
-                Defects { $($field: ids.contains($id),)+ }
-            }
-        }
-
-        /// All of them.
-        pub const DEFECTS: &[Defect] = &[$(Defect { id: $id, about: $about, breaks: &[$($breaks),+] },)+];
-    };
-}
+use crate::defects::defects;
 
 defects! {
     artemis_256a: "ARTEMIS-256a", "a failback slept instead of waiting for the end of the synchronization to be \
@@ -87,6 +64,8 @@ defects! {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

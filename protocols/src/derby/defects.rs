@@ -4,35 +4,11 @@
 //! L1 to L3 come from the specification; L4 to L6 were foreseen when the protocol was written, and canaries have
 //! confirmed them.
 
-use std::collections::BTreeSet;
-
-use sim_core::Defect;
-
 use super::invariants::{
     AT_MOST_ONE, BOUNDED_MEMORY, BUFFER_WAIT, COMMITS_SURVIVE, DIVERGENCE, FREEZE_ENDS, NO_LEAK, OPERATIONS, PREFIX,
     REFUSES_LIVE_LINK, REPLICATING,
 };
-
-/// Declares each defect once: field, id, cause, what it breaks.
-macro_rules! defects {
-    ($($field:ident: $id:literal, $about:literal, [$($breaks:expr),+];)+) => {
-        /// Which defects are switched on.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Defects {
-            $(#[doc = concat!($id, ": ", $about)] pub $field: bool,)+
-        }
-
-        impl Defects {
-            /// Those whose ids are in `ids`.
-            pub fn of(ids: &BTreeSet<String>) -> Self {
-                Defects { $($field: ids.contains($id),)+ }
-            }
-        }
-
-        /// All of them.
-        pub const DEFECTS: &[Defect] = &[$(Defect { id: $id, about: $about, breaks: &[$($breaks),+] },)+];
-    };
-}
+use crate::defects::defects;
 
 defects! {
     derby_3254a: "DERBY-3254a", "a failover flushed the log without stopping the clients first", [COMMITS_SURVIVE];
@@ -75,6 +51,8 @@ defects! {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -4,30 +4,7 @@
 //! The three ids that end in `-L` and a number are latent: the protocol as it was shipped has them, and the one here
 //! has the fix that is proposed.
 
-use std::collections::BTreeSet;
-
-use sim_core::Defect;
-
-/// Declares each defect once: field, id, cause, what it breaks.
-macro_rules! defects {
-    ($($field:ident: $id:literal, $about:literal, [$($breaks:literal),+];)+) => {
-        /// Which defects are switched on.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Defects {
-            $(#[doc = concat!($id, ": ", $about)] pub $field: bool,)+
-        }
-
-        impl Defects {
-            /// Those whose ids are in `ids`.
-            pub fn of(ids: &BTreeSet<String>) -> Self {
-                Defects { $($field: ids.contains($id),)+ }
-            }
-        }
-
-        /// All of them.
-        pub const DEFECTS: &[Defect] = &[$(Defect { id: $id, about: $about, breaks: &[$($breaks),+] },)+];
-    };
-}
+use crate::defects::defects;
 
 defects! {
     design_1: "JBM-DESIGN-1", "a client trusted its own failover map, and went on asking a server that was not the \
@@ -72,6 +49,8 @@ defects! {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -3,30 +3,7 @@
 //! The ids that begin with `PVC-L` are latent: upstream has them to this day, and the protocol here has the fix that is
 //! proposed. L1 to L9 come from the specification; L10 and later were found here.
 
-use std::collections::BTreeSet;
-
-use sim_core::Defect;
-
-/// Declares each defect once: field, id, cause, what it breaks.
-macro_rules! defects {
-    ($($field:ident: $id:literal, $about:literal, [$($breaks:literal),+];)+) => {
-        /// Which defects are switched on.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Defects {
-            $(#[doc = concat!($id, ": ", $about)] pub $field: bool,)+
-        }
-
-        impl Defects {
-            /// Those whose ids are in `ids`.
-            pub fn of(ids: &BTreeSet<String>) -> Self {
-                Defects { $($field: ids.contains($id),)+ }
-            }
-        }
-
-        /// All of them.
-        pub const DEFECTS: &[Defect] = &[$(Defect { id: $id, about: $about, breaks: &[$($breaks),+] },)+];
-    };
-}
+use crate::defects::defects;
 
 defects! {
     b413e042: "b413e042", "every secondary wrote its own name into the primary key without a lock, a check or a delay, \
@@ -84,6 +61,8 @@ defects! {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -4,35 +4,11 @@
 //! that is proposed. L1 to L3 come from the specification; L4 and L5 were found when the protocol was modelled. L5 is a
 //! hazard of L2's fix: where members agree on nothing but a number, those who were there need not wait for the joiner.
 
-use std::collections::BTreeSet;
-
-use sim_core::Defect;
-
 use super::invariants::{
     CHANGING_BEFORE_CHANGED, CLUSTER_CONVERGES, LEADER_STABLE, NO_CANCELLED_SYNC_RUNS, NO_EVENT_TO_UNBOUND_LISTENER,
     NO_SPURIOUS_CHANGE, NO_TWO_TOPOLOGIES, SLOW_STARTER_BLOCKS_NOBODY,
 };
-
-/// Declares each defect once: field, id, cause, what it breaks.
-macro_rules! defects {
-    ($($field:ident: $id:literal, $about:literal, [$($breaks:expr),+];)+) => {
-        /// Which defects are switched on.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Defects {
-            $(#[doc = concat!($id, ": ", $about)] pub $field: bool,)+
-        }
-
-        impl Defects {
-            /// Those whose ids are in `ids`.
-            pub fn of(ids: &BTreeSet<String>) -> Self {
-                Defects { $($field: ids.contains($id),)+ }
-            }
-        }
-
-        /// All of them.
-        pub const DEFECTS: &[Defect] = &[$(Defect { id: $id, about: $about, breaks: &[$($breaks),+] },)+];
-    };
-}
+use crate::defects::defects;
 
 defects! {
     sling_10489a: "SLING-10489a", "an instance that had started only partially made the view undefined for all",
