@@ -63,7 +63,8 @@ pub fn fencepost() -> Command {
     let program = BUILT.get_or_init(build_fencepost);
     let mut command = Command::new(program);
     command.current_dir(workspace());
-    for variable in ["FENCEPOST_SEED", "FENCEPOST_SEEDS", "FENCEPOST_JOBS", "CI", "NO_COLOR", "CLICOLOR_FORCE"] {
+    let fencepost = ["FENCEPOST_SEED", "FENCEPOST_SEEDS", "FENCEPOST_TIME", "FENCEPOST_JOBS"];
+    for variable in fencepost.into_iter().chain(["CI", "NO_COLOR", "CLICOLOR_FORCE"]) {
         command.env_remove(variable);
     }
     command.env("COLUMNS", "100");

@@ -3,7 +3,7 @@
 //! A canary, which switches on a defect and expects a violation, has a twin: the same file without the defect, on the
 //! same seeds, must not violate anything. Otherwise the canary would prove nothing about the defect.
 //!
-//! `FENCEPOST_SEED`, `FENCEPOST_SEEDS` and `FENCEPOST_JOBS` say which seeds to run and on how many threads.
+//! `FENCEPOST_SEED`, `FENCEPOST_SEEDS`, `FENCEPOST_TIME` and `FENCEPOST_JOBS` say which seeds to run and on how many threads.
 
 use std::ops::ControlFlow;
 use std::process::{ExitCode, exit};
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     let catalogue = Catalogue::open(&registry).unwrap_or_else(|error| stop(&error.to_string()));
     let options = Options {
         seeds: environment.which().unwrap_or(Which::OfScenario),
+        time: environment.time,
         // Tests run side by side already, unless it is one that was asked for.
         jobs: environment.jobs.unwrap_or(if arguments.exact { 0 } else { 1 }),
         ..Options::default()
@@ -109,7 +110,7 @@ fn run(name: &str, entry: &Entry, compiled: &dyn Compiled, options: &Options) ->
             Err(error) => format!("  file:   not written: {error}\n"),
         };
     }
-    text += &failure::rest(&result, failures.len());
+    text += &failure::groups(&result, failures.len());
     text += &failure::shortfalls(&result);
     Err(text)
 }

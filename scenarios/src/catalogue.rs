@@ -188,18 +188,27 @@ impl Entry {
         parsed.map_err(|error: RegressionError| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn source(&self) -> io::Result<Arc<str>> {
+        match &self.place {
+            Place::Disk { path, .. } => fs::read_to_string(path).map(Arc::from),
+            Place::Embedded { text, .. } => Ok(Arc::from(*text)),
+        }
+    }
+
     /// Reads the scenario and makes it ready to run.
     ///
     /// # Errors
     /// Everything that is wrong with the file.
     pub fn load(&self, registry: &Registry) -> Result<Box<dyn Compiled>, FileError> {
-        let (path, text) = match &self.place {
-            Place::Disk { path, .. } => match fs::read_to_string(path) {
-                Ok(text) => (path.as_path(), Arc::from(text)),
-                Err(error) => return Err(unreadable(path, &error)),
-            },
-            Place::Embedded { path, text } => (Path::new(path), Arc::from(*text)),
+        let path = match &self.place {
+            Place::Disk { path, .. } => path.as_path(),
+            Place::Embedded { path, .. } => Path::new(path),
         };
+        let text = self.source().map_err(|error| unreadable(path, &error))?;
         let scenario = Arc::new(format::parse(&self.name, path, text, registry)?);
         let protocol = registry.get(&scenario.protocol).expect("a scenario that was read names a registered protocol");
         protocol.compile(&scenario)

@@ -1,9 +1,11 @@
 //! Scenario files: their format, what samples and runs them, and what reports on them.
 
 pub mod catalogue;
+pub mod cause;
 pub mod cli;
 pub mod defects;
 pub mod format;
+pub mod journal;
 pub mod nemesis;
 pub mod registry;
 pub mod regressions;

@@ -1,16 +1,17 @@
 //! Runs a scenario over its seeds and judges what came of it. Apart from the command, because a test runner asks the
 //! same question.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rayon::ThreadPoolBuildError;
-use sim_core::search::{Campaign, Divergence, Failure, Report, Seeds, Shard, Tally};
+use sim_core::search::{Campaign, CauseTally, Chunk, Divergence, Failure, Report, Seeds, Shard, Tally};
 use sim_core::{Class, Outcome};
 
+use crate::cause;
 use crate::format::{self, Expect, Scenario};
 use crate::registry::Compiled;
 use crate::regressions::Regression;
@@ -116,15 +117,28 @@ pub struct ScenarioResult {
     /// Names of the `sometimes` that no run reached.
     pub unreached: Vec<String>,
     /// How often each kind of fault took effect, planned kinds that never did included.
-    pub faults_fired: BTreeMap<&'static str, u64>,
+    pub faults_fired: BTreeMap<String, u64>,
     /// Steps of the file, counted from 1, that took effect in no run; empty if the campaign ended early.
     pub idle_steps: Vec<(usize, &'static str)>,
     /// Whether all seeds were run.
     pub complete: bool,
+    /// Whether the limit of time ended it.
+    pub timed_out: bool,
     /// How long it took on the wall clock.
     pub wall: Duration,
     /// Why it could not be run.
     pub error: Option<String>,
+}
+
+/// Failures of one invariant that have the same cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group<'a> {
+    /// What they have in common, as [`cause`] tells it.
+    pub cause: &'a str,
+    /// The first of them.
+    pub first: &'a Failure,
+    /// How many seeds fail so.
+    pub seeds: u64,
 }
 
 /// A seed that once failed, and how it went this time.
@@ -137,7 +151,31 @@ pub struct Replayed {
 }
 
 /// Failures kept whole of each scenario.
-const KEEP: usize = 10;
+pub const KEEP: usize = 10;
+
+/// The part of a campaign that was run before, and whom to tell of the rest.
+pub struct Past<'a> {
+    /// The sum of the first seeds.
+    pub tally: Tally,
+    /// The seed behind them whose two runs differed.
+    pub divergence: Option<Divergence>,
+    /// How long they took.
+    pub wall: Duration,
+    /// Is handed each chunk of runs before it counts. If the answer is to break, the chunk does not count and the
+    /// campaign ends.
+    pub commit: Commit<'a>,
+}
+
+/// Is handed each chunk of runs before it counts.
+pub type Commit<'a> = Box<dyn FnMut(&Chunk) -> ControlFlow<()> + 'a>;
+
+impl Past<'_> {
+    /// Nothing was run before, and nobody keeps what is run now.
+    pub fn none() -> Self {
+        let commit = Box::new(|_: &Chunk| ControlFlow::Continue(()));
+        Past { tally: Tally::new(KEEP), divergence: None, wall: Duration::ZERO, commit }
+    }
+}
 
 /// Runs a scenario: first the seeds that once failed, then the campaign. `progress` sees the sum so far a few times a
 /// second and can end the campaign.
@@ -148,29 +186,73 @@ pub fn run(
     compiled: &dyn Compiled,
     regressions: &[Regression],
     options: &Options,
+    progress: impl FnMut(&Tally) -> ControlFlow<()>,
+) -> Result<ScenarioResult, ThreadPoolBuildError> {
+    let regressions = replay(compiled, regressions, options)?;
+    resume(compiled, regressions, options, Past::none(), progress)
+}
+
+/// Goes on with a campaign. What it comes to is what it would have come to in one piece.
+///
+/// # Errors
+/// If the operating system refuses the threads.
+pub fn resume(
+    compiled: &dyn Compiled,
+    regressions: Vec<Replayed>,
+    options: &Options,
+    past: Past<'_>,
     mut progress: impl FnMut(&Tally) -> ControlFlow<()>,
 ) -> Result<ScenarioResult, ThreadPoolBuildError> {
     let started = Instant::now();
     let scenario = compiled.scenario();
-    let once = |seed| compiled.run(&compiled.schedule(seed));
-    let regressions = match options.seeds {
-        Which::One(_) => Vec::new(),
-        _ => replay(regressions, options, once)?,
+    let seeds = seeds(scenario, options);
+    let mut timed_out = false;
+    let report = if past.divergence.is_some() || is_stopped(scenario, options, &past.tally) {
+        let complete = past.divergence.is_none() && seeds.nth(past.tally.seeds).is_none();
+        Report { tally: past.tally, divergence: past.divergence, complete }
+    } else {
+        let contents = Contents::default();
+        let stop = |outcome: &Outcome| !options.exhaustive && is_expected_violation(scenario, outcome);
+        let once = |seed| compiled.run(&compiled.schedule(seed));
+        Campaign::new(seeds)
+            .jobs(options.jobs)
+            .after(past.tally)
+            .check_determinism(options.check_determinism)
+            .stop_when(stop)
+            .cause(|seed, _| cause::of(compiled, seed))
+            .commit(past.commit)
+            .progress(|tally| match options.time {
+                Some(limit) if started.elapsed() >= limit => {
+                    timed_out = true;
+                    ControlFlow::Break(())
+                }
+                _ => progress(tally),
+            })
+            .run(|seed| if options.check_determinism { contents.run(compiled, seed) } else { once(seed) })?
     };
-    let contents = Contents::default();
-    let stop = |outcome: &Outcome| !options.exhaustive && is_expected_violation(scenario, outcome);
-    let report = Campaign::new(seeds(scenario, options))
-        .jobs(options.jobs)
-        .keep(KEEP)
-        .check_determinism(options.check_determinism)
-        .stop_when(stop)
-        .progress(|tally| match options.time {
-            Some(limit) if started.elapsed() >= limit => ControlFlow::Break(()),
-            _ => progress(tally),
-        })
-        .run(|seed| if options.check_determinism { contents.run(compiled, seed) } else { once(seed) })?;
+    let timed_out = timed_out && !report.complete;
+    let result = judge(scenario, options, regressions, report, past.wall + started.elapsed());
+    Ok(ScenarioResult { timed_out, ..result })
+}
+
+/// Whether a canary's campaign has come to the violation that it expects and ends there.
+pub fn is_stopped(scenario: &Scenario, options: &Options, tally: &Tally) -> bool {
+    match &scenario.expect {
+        Expect::Violates(name) => !options.exhaustive && tally.violations.contains_key(name),
+        Expect::Pass => false,
+    }
+}
+
+/// What a campaign came to, by what the scenario expects.
+pub fn judge(
+    scenario: &Scenario,
+    options: &Options,
+    regressions: Vec<Replayed>,
+    report: Report,
+    wall: Duration,
+) -> ScenarioResult {
     let judged = Judged { report, regressions, coverage: !matches!(options.seeds, Which::One(_)) };
-    Ok(judged.result(scenario, started.elapsed()))
+    judged.result(scenario, wall)
 }
 
 /// What was in the messages of runs that have been made once and not yet a second time, by seed.
@@ -209,16 +291,21 @@ pub fn seeds(scenario: &Scenario, options: &Options) -> Seeds {
     }
 }
 
-fn replay(
+/// Runs the seeds that once failed, unless one seed is to be looked at.
+///
+/// # Errors
+/// If the operating system refuses the threads.
+pub fn replay(
+    compiled: &dyn Compiled,
     regressions: &[Regression],
     options: &Options,
-    once: impl Fn(u64) -> Outcome + Sync,
 ) -> Result<Vec<Replayed>, ThreadPoolBuildError> {
-    if regressions.is_empty() {
+    if regressions.is_empty() || matches!(options.seeds, Which::One(_)) {
         return Ok(Vec::new());
     }
     let seeds = Seeds::listed(regressions.iter().map(|r| r.seed).collect());
-    let report = Campaign::new(seeds).jobs(options.jobs).keep(regressions.len()).run(once)?;
+    let campaign = Campaign::new(seeds).jobs(options.jobs).keep(regressions.len());
+    let report = campaign.run(|seed| compiled.run(&compiled.schedule(seed)))?;
     let failure = |seed| report.tally.failures.iter().find(|failure| failure.seed == seed).cloned();
     Ok(regressions.iter().map(|r| Replayed { regression: r.clone(), failure: failure(r.seed) }).collect())
 }
@@ -255,6 +342,7 @@ impl Judged {
             faults_fired: faults_fired(scenario, &tally),
             idle_steps: if complete { idle_steps(scenario, &tally) } else { Vec::new() },
             complete,
+            timed_out: false,
             tally,
             wall,
             error: None,
@@ -297,11 +385,11 @@ impl Judged {
 }
 
 /// Counts by kind, with a zero for every kind that the file asks for.
-fn faults_fired(scenario: &Scenario, tally: &Tally) -> BTreeMap<&'static str, u64> {
+fn faults_fired(scenario: &Scenario, tally: &Tally) -> BTreeMap<String, u64> {
     let steps = scenario.steps.iter().map(|step| step.fault.kind());
     let random = scenario.random.iter().flat_map(|random| random.kinds.iter().map(|kind| kind.fault.kind()));
-    let mut fired: BTreeMap<_, _> = steps.chain(random).map(|kind| (kind, 0)).collect();
-    fired.extend(tally.faults.iter().map(|(&kind, tally)| (kind, tally.fired)));
+    let mut fired: BTreeMap<_, _> = steps.chain(random).map(|kind| (kind.to_owned(), 0)).collect();
+    fired.extend(tally.faults.iter().map(|(kind, tally)| (kind.clone(), tally.fired)));
     fired
 }
 
@@ -328,6 +416,7 @@ impl ScenarioResult {
             faults_fired: BTreeMap::new(),
             idle_steps: Vec::new(),
             complete: false,
+            timed_out: false,
             wall: Duration::ZERO,
             error: Some(error.to_string()),
         }
@@ -339,12 +428,37 @@ impl ScenarioResult {
         replayed.chain(&self.tally.failures)
     }
 
+    /// The failures by invariant and cause, in order of their first seeds.
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group<'_>> = self
+            .tally
+            .causes
+            .iter()
+            .map(|((_, cause), CauseTally { first, seeds })| Group { cause, first, seeds: *seeds })
+            .collect();
+        groups.sort_by_key(|group| group.first.seed);
+        groups
+    }
+
+    /// One failure of each kind: those of kept seeds, and the first of each group. What the file does not expect comes
+    /// first; what it does is left out unless it is asked for.
+    pub fn distinct_failures(&self, with_expected: bool) -> Vec<&Failure> {
+        let mut seen = BTreeSet::new();
+        let replayed = self.regressions.iter().filter_map(|r| r.failure.as_ref());
+        let firsts = self.groups().into_iter().map(|group| group.first);
+        let mut failures: Vec<_> = replayed.chain(firsts).filter(|failure| seen.insert(failure.seed)).collect();
+        failures.retain(|failure| with_expected || !self.is_expected(failure));
+        failures.sort_by_key(|failure| self.is_expected(failure));
+        failures
+    }
+
+    fn is_expected(&self, failure: &Failure) -> bool {
+        matches!(&self.expect, Some(Expect::Violates(name)) if failure.violation.invariant == *name)
+    }
+
     /// The failures that the file does not expect.
     pub fn unexpected_failures(&self) -> impl Iterator<Item = &Failure> {
-        self.failures().filter(|failure| match &self.expect {
-            Some(Expect::Violates(name)) => failure.violation.invariant != *name,
-            _ => true,
-        })
+        self.failures().filter(|failure| !self.is_expected(failure))
     }
 
     /// The failure to show first: an unexpected one if there is any.

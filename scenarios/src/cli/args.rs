@@ -49,8 +49,10 @@ pub enum MessageFormat {
 pub enum Verb {
     /// Runs scenarios and compares each verdict with what its file expects
     Run(RunArgs),
-    /// Runs many seeds of one scenario and shows what fails
+    /// Runs many seeds of scenarios and shows what fails
     Fuzz(FuzzArgs),
+    /// Joins the journals of a campaign's shards into one report
+    Merge(MergeArgs),
     /// Runs one seed again and draws what happened
     Replay(ReplayArgs),
     /// Catches every historical defect, and shows that each is gone when it is fixed
@@ -86,11 +88,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "N|A..B")]
     pub seeds: Option<Seeds>,
 
-    /// Run seeds of each scenario for this long, such as `90s`, `10m` or `1h 30m`.
+    /// Run seeds of each scenario for this long, such as `90s`, `10m` or `1h 30m`. [env: FENCEPOST_TIME]
     #[arg(long, value_name = "DURATION", value_parser = parse_time)]
     pub time: Option<Duration>,
 
-    /// Run only the i-th of n equal parts of the scenarios, such as 2/4.
+    /// Run only the i-th of n equal parts of the scenarios, counted from 1, such as 2/4.
     #[arg(long, value_name = "i/n")]
     pub shard: Option<Shard>,
 
@@ -101,19 +103,19 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = FUZZ_EXAMPLES)]
 pub struct FuzzArgs {
-    /// The scenario: a name such as `artemis/failback`, or a file.
-    #[arg(value_name = "SCENARIO")]
-    pub scenario: String,
+    /// Names such as `artemis/failback`, folders such as `artemis`, or files.
+    #[arg(value_name = "SCENARIO", required = true)]
+    pub scenarios: Vec<String>,
 
-    /// Run the first N seeds, or those from A up to, not including, B. [env: FENCEPOST_SEEDS]
+    /// Run the first N seeds of each, or those from A up to, not including, B. [env: FENCEPOST_SEEDS]
     #[arg(long, value_name = "N|A..B")]
     pub seeds: Option<Seeds>,
 
-    /// Run seeds for this long, such as `90s`, `10m` or `1h 30m`.
+    /// Run seeds of each scenario for this long, such as `90s`, `10m` or `1h 30m`. [env: FENCEPOST_TIME]
     #[arg(long, value_name = "DURATION", value_parser = parse_time)]
     pub time: Option<Duration>,
 
-    /// Run only the i-th of n equal parts of the seeds, such as 2/4.
+    /// Run only the i-th of n equal parts of the seeds, counted from 1, such as 2/4.
     #[arg(long, value_name = "i/n")]
     pub shard: Option<Shard>,
 
@@ -132,6 +134,17 @@ pub struct How {
     #[arg(long)]
     pub check_determinism: bool,
 
+    /// Write down what was run to this file; if it is there already, go on where it ends.
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub report: Reporting,
+}
+
+/// Options of everything that ends in verdicts.
+#[derive(Debug, Default, Args)]
+pub struct Reporting {
     /// Keep the failures that are shown: add them to the seeds that are run before any other.
     #[arg(long)]
     pub keep: bool,
@@ -147,6 +160,21 @@ pub struct How {
     /// Write the results to this file as a web page, with a picture of each first failure.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = MERGE_EXAMPLES)]
+pub struct MergeArgs {
+    /// The journals of all shards, in any order.
+    #[arg(value_name = "JOURNAL", required = true)]
+    pub journals: Vec<PathBuf>,
+
+    /// Report on what there is, even if shards are missing or have not ended; never ends with 0 then.
+    #[arg(long)]
+    pub partial: bool,
+
+    #[command(flatten)]
+    pub report: Reporting,
 }
 
 #[derive(Debug, Args)]
@@ -250,7 +278,7 @@ Exit codes:
   130 interrupted
 
 If several apply, a violation goes before the rest. Environment variables stand for options that are not given:
-FENCEPOST_SEED, FENCEPOST_SEEDS and FENCEPOST_JOBS.";
+FENCEPOST_SEED, FENCEPOST_SEEDS, FENCEPOST_TIME and FENCEPOST_JOBS.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -268,9 +296,25 @@ Examples:
   fencepost fuzz artemis/failback --seeds 100000
   fencepost fuzz scenarios/artemis/failback.toml --time 10m --shard 2/4
   fencepost fuzz artemis/failback --seeds 5000..10000 --keep
+  fencepost fuzz artemis derby --time 8h --journal night.log
 
 Without --seeds or --time, runs the scenario's own seeds. With --time alone, runs seeds from 0 on until the time is up.
-The same seeds give the same trace hash, whatever --jobs is.";
+The same seeds give the same trace hash, whatever --jobs is. Shards deal out the seeds in turn: 2/4 of 0..100 are 1, 5, 9
+and so on. `fencepost merge` joins their journals.
+
+A journal survives a crash and `kill -9`: give the same command again, and it goes on behind the last seed that was written
+down. With --time, each time the command is given is one more such time. A journal of other seeds, of other scenarios, or of
+a scenario or program that has changed since is refused.";
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  fencepost fuzz artemis/failback --seeds 1000000 --shard 1/2 --journal 1.log
+  fencepost fuzz artemis/failback --seeds 1000000 --shard 2/2 --journal 2.log
+  fencepost merge 1.log 2.log --junit out.xml
+
+The report, the trace hash and the exit code are those that the campaign would have had in one piece. A shard that is
+missing or has not ended is an error that says what to type to finish it. The scenarios must be where the shards found
+them, and must not have changed.";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -295,7 +339,8 @@ Examples:
   fencepost list scenarios
   fencepost list invariants marks --protocol artemis";
 
-fn parse_time(text: &str) -> Result<Duration, String> {
+/// A limit of time.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
     let duration = humantime_serde::re::humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a duration such as 90s, 10m or 1h 30m"))?;
     if duration.is_zero() { Err("no time at all: write a duration such as 10m".to_owned()) } else { Ok(duration) }

@@ -4,50 +4,64 @@ use std::collections::BTreeSet;
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sim_core::search::Shard;
 
-use super::args::{FuzzArgs, How, MessageFormat, RunArgs};
-use super::exit::{self, Stop};
-use super::page::Page;
+use super::Environment;
+use super::args::{FuzzArgs, How, RunArgs};
+use super::exit::Stop;
+use super::journaled::Journaled;
+use super::reporter::Reporter;
 use super::terminal::Terminal;
-use super::{Environment, write_file};
 use crate::catalogue::{Catalogue, Entry};
 use crate::format::FileError;
+use crate::journal::Verb;
 use crate::registry::{Compiled, Registry};
-use crate::report::failure::{self, Again};
-use crate::report::{json, junit, table};
-use crate::runner::{self, Options, ScenarioResult, Which};
+use crate::report::failure::Again;
+use crate::report::table;
+use crate::runner::{self, Options, Past, ScenarioResult, Which};
 
 /// Runs scenarios.
 pub fn run(args: RunArgs, registry: &Registry, terminal: &mut Terminal) -> Result<u8, Stop> {
-    let environment = Environment::read().map_err(Stop::Usage)?;
     let named = args.seed.map(Which::One).or(args.seeds.map(Which::Seeds));
-    // A limit of time is about as many seeds as fit into it, and not about those that the environment names.
-    let which = named.or_else(|| environment.which().filter(|_| args.time.is_none()));
-    let entries = dealt(select(&args.scenarios, registry)?, args.shard)?;
-    let options = options(which, args.time, &args.how, &environment);
-    Session { registry, terminal, options, how: args.how, show_expected: false }.run(&entries)
+    let options = options(named, args.time, &args.how)?;
+    let entries = numbered(select(&args.scenarios, registry)?);
+    let journaled = Journaled::open(&args.how, Verb::Run, args.shard, &options, &entries, terminal)?;
+    let entries = dealt(entries, args.shard)?;
+    let reporter = Reporter::new(registry, terminal, args.how.report, false);
+    Session { reporter, registry, options, journaled }.run(&entries)
 }
 
-/// Runs many seeds of one scenario.
+/// Runs many seeds of scenarios.
 pub fn fuzz(args: FuzzArgs, registry: &Registry, terminal: &mut Terminal) -> Result<u8, Stop> {
-    let environment = Environment::read().map_err(Stop::Usage)?;
-    let which = args.seeds.map(Which::Seeds).or_else(|| environment.which().filter(|_| args.time.is_none()));
-    let entry = select_one(&args.scenario, "fuzz", registry)?;
-    let options = Options { shard: args.shard, exhaustive: true, ..options(which, args.time, &args.how, &environment) };
-    Session { registry, terminal, options, how: args.how, show_expected: true }.run(&[entry])
+    let options = options(args.seeds.map(Which::Seeds), args.time, &args.how)?;
+    let options = Options { shard: args.shard, exhaustive: true, ..options };
+    let entries = numbered(select(&args.scenarios, registry)?);
+    let journaled = Journaled::open(&args.how, Verb::Fuzz, args.shard, &options, &entries, terminal)?;
+    let reporter = Reporter::new(registry, terminal, args.how.report, true);
+    Session { reporter, registry, options, journaled }.run(&entries)
 }
 
-fn options(which: Option<Which>, time: Option<Duration>, how: &How, environment: &Environment) -> Options {
-    Options {
+/// What the arguments say, and the environment where they say nothing.
+fn options(named: Option<Which>, time: Option<Duration>, how: &How) -> Result<Options, Stop> {
+    let environment = Environment::read().map_err(Stop::Usage)?;
+    // A limit of time is about as many seeds as fit into it, and not about those that the environment names; and the
+    // other way round.
+    let is_silent = named.is_none() && time.is_none();
+    let which = named.or_else(|| environment.which().filter(|_| is_silent));
+    Ok(Options {
         seeds: which.unwrap_or(Which::OfScenario),
-        time,
+        time: time.or(environment.time.filter(|_| is_silent)),
         jobs: how.jobs.or(environment.jobs).unwrap_or(0),
         check_determinism: how.check_determinism,
         ..Options::default()
-    }
+    })
+}
+
+/// Each with its place among all that are selected.
+fn numbered(entries: Vec<Entry>) -> Vec<(usize, Entry)> {
+    entries.into_iter().enumerate().collect()
 }
 
 /// The scenarios that the arguments name, each once; all if there are no arguments.
@@ -97,11 +111,10 @@ fn find(catalogue: &Catalogue, wanted: &str) -> Result<Vec<Entry>, Stop> {
 }
 
 /// The scenarios that fall to a shard.
-fn dealt(entries: Vec<Entry>, shard: Option<Shard>) -> Result<Vec<Entry>, Stop> {
+fn dealt(mut entries: Vec<(usize, Entry)>, shard: Option<Shard>) -> Result<Vec<(usize, Entry)>, Stop> {
     let Some(shard) = shard else { return Ok(entries) };
     let count = entries.len() as u64;
-    let entries: Vec<Entry> =
-        entries.into_iter().enumerate().filter(|(number, _)| shard.takes(*number)).map(|(_, entry)| entry).collect();
+    entries.retain(|(number, _)| shard.takes(*number));
     if entries.is_empty() {
         let scenarios = table::counted(count, "scenario");
         return Err(Stop::NothingSelected(format!(
@@ -127,70 +140,43 @@ pub fn again(entry: &Entry) -> Again {
 
 /// One invocation of `run` or `fuzz`.
 struct Session<'a> {
+    reporter: Reporter<'a>,
     registry: &'a Registry,
-    terminal: &'a mut Terminal,
     options: Options,
-    how: How,
-    /// Whether to show failures that a canary expects, too.
-    show_expected: bool,
+    journaled: Journaled,
 }
 
-/// Failures shown of each scenario.
-const SHOWN: usize = 3;
-
 impl Session<'_> {
-    fn run(mut self, entries: &[Entry]) -> Result<u8, Stop> {
-        let started = Instant::now();
+    fn run(mut self, entries: &[(usize, Entry)]) -> Result<u8, Stop> {
         let failed = |error| Stop::Failed(format!("cannot listen for Ctrl-C: {error}"));
-        self.terminal.stop_on_interrupt().map_err(failed)?;
-        let mut page = self.how.html.is_some().then(Page::default);
-        let mut results = Vec::new();
-        let mut details = Vec::new();
-        for entry in entries {
-            if self.terminal.is_interrupted() {
+        self.reporter.terminal.stop_on_interrupt().map_err(failed)?;
+        for (number, entry) in entries {
+            if self.reporter.terminal.is_interrupted() || self.journaled.has_failed() {
                 break;
             }
-            let (result, compiled) = self.run_one(entry)?;
-            let shown = self.show(entry, &result)?;
-            if let (Some(page), Some(compiled)) = (&mut page, compiled) {
-                page.add(entry, &*compiled, self.registry, &result);
-            }
-            if self.is_json() {
-                self.terminal.print(&format!("{}\n", json::scenario(&result)))?;
-            }
-            results.push(result);
-            details.push(shown);
+            let (result, compiled) = self.run_one(*number, entry)?;
+            self.reporter.add(entry, compiled.as_deref(), result)?;
         }
-        self.finish(&results, started.elapsed())?;
-        if let Some(path) = &self.how.junit {
-            let text = junit::junit(&results, &details).map_err(|error| Stop::Failed(error.to_string()))?;
-            write_file(path, &text)?;
-        }
-        if let (Some(path), Some(page)) = (&self.how.html, page) {
-            write_file(path, &page.render())?;
-        }
-        Ok(match exit::of_results(&results) {
-            exit::EXPECTED if self.terminal.is_interrupted() => exit::INTERRUPTED,
-            code => code,
-        })
+        let Session { reporter, journaled, .. } = self;
+        // What was found counts, even where no more could be written down.
+        journaled.end(reporter)
     }
 
-    fn is_json(&self) -> bool {
-        self.how.message_format == MessageFormat::Json
-    }
-
-    fn run_one(&mut self, entry: &Entry) -> Result<(ScenarioResult, Option<Box<dyn Compiled>>), Stop> {
+    fn run_one(&mut self, number: usize, entry: &Entry) -> Result<(ScenarioResult, Option<Box<dyn Compiled>>), Stop> {
         let compiled = match entry.load(self.registry) {
             Ok(compiled) => compiled,
             Err(error) => {
-                self.terminal.print_problems(&error)?;
-                return Ok((ScenarioResult::error(entry.name(), one_line(&error)), None));
+                self.reporter.terminal.print_problems(&error)?;
+                let error = one_line(&error);
+                self.journaled.unreadable(number, &error);
+                return Ok((ScenarioResult::error(entry.name(), error), None));
             }
         };
         let regressions = match entry.regressions() {
             Ok(regressions) => regressions,
             Err(error) => {
-                self.terminal.print_error(&format!("error: {error}\n"))?;
+                self.reporter.terminal.print_error(&format!("error: {error}\n"))?;
+                self.journaled.unreadable(number, &error.to_string());
                 return Ok((ScenarioResult::error(entry.name(), error), None));
             }
         };
@@ -200,77 +186,24 @@ impl Session<'_> {
                 "no seed falls to this shard: there are more shards than seeds".to_owned(),
             ));
         }
-        let progress = self.terminal.progress(entry.name(), seeds.count(), self.options.time);
-        let result = runner::run(&*compiled, &regressions, &self.options, |tally| progress.show(tally));
+        let threads = |error| Stop::Failed(format!("cannot start threads: {error}"));
+        let replayed = runner::replay(&*compiled, &regressions, &self.options).map_err(threads)?;
+        self.journaled.kept(number, &replayed);
+        let past = self.journaled.past(number).unwrap_or_else(Past::none);
+        let ran = past.tally.seeds;
+        let progress = self.reporter.terminal.progress(entry.name(), seeds.count(), self.options.time, ran);
+        let result = runner::resume(&*compiled, replayed, &self.options, past, |tally| progress.show(tally));
         progress.end();
-        let result = result.map_err(|error| Stop::Failed(format!("cannot start threads: {error}")))?;
+        let result = result.map_err(threads)?;
+        if result.timed_out {
+            self.journaled.time_up(number);
+        }
         Ok((result, Some(compiled)))
-    }
-
-    /// Shows what is not as expected, writes each failure to a file, and returns the text.
-    fn show(&mut self, entry: &Entry, result: &ScenarioResult) -> Result<String, Stop> {
-        let again = again(entry);
-        let mut text = String::new();
-        if let Some(divergence) = &result.divergence {
-            text += &self.save(entry, divergence.seed, again.divergence(divergence));
-        }
-        let mut seen = BTreeSet::new();
-        let failures: Vec<_> =
-            if self.show_expected { result.failures().collect() } else { result.unexpected_failures().collect() };
-        let distinct = failures.into_iter().filter(|failure| seen.insert(failure.seed)).take(SHOWN);
-        let mut shown = 0;
-        for failure in distinct {
-            shown += 1;
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text += &self.save(entry, failure.seed, again.failure(failure));
-            let path = entry.regressions_path();
-            if self.how.keep {
-                let new = crate::regressions::keep(&path, entry.name(), failure)
-                    .map_err(|error| Stop::Failed(format!("cannot keep the seed in {}: {error}", path.display())))?;
-                let already = if new { "" } else { " already" };
-                text += &format!("  kept:   {}{already}\n", path.display());
-            } else if env::var_os("CI").is_none() {
-                text += &failure::how_to_keep(&path, failure);
-            }
-        }
-        text += &failure::rest(result, shown);
-        text += &failure::shortfalls(result);
-        if let Some(error) = &result.error {
-            text += &format!("{error}\n");
-        } else if self.is_json() {
-            self.terminal.print_error(&text)?;
-        } else {
-            self.terminal.print(&text)?;
-        }
-        Ok(text)
-    }
-
-    /// Writes a failure to a file, and says where.
-    fn save(&self, entry: &Entry, seed: u64, text: String) -> String {
-        // A failure that cannot be written to a file is still shown.
-        match failure::save(entry.name(), seed, &text) {
-            Ok(path) => format!("{text}  file:   {}\n", path.display()),
-            Err(error) => format!("{text}  file:   not written: {error}\n"),
-        }
-    }
-
-    fn finish(&mut self, results: &[ScenarioResult], wall: Duration) -> io::Result<()> {
-        if self.is_json() {
-            return self.terminal.print(&format!("{}\n", json::summary(results, wall)));
-        }
-        let interrupted = if self.terminal.is_interrupted() {
-            "interrupted; the verdicts are about the seeds that were run\n"
-        } else {
-            ""
-        };
-        self.terminal.print(&format!("{}\n{}{interrupted}", table::table(results), table::summary(results, wall)))
     }
 }
 
 /// All that is wrong with a file, in one line.
-fn one_line(error: &FileError) -> String {
+pub(super) fn one_line(error: &FileError) -> String {
     let problems = error.problems().iter().map(|problem| match problem.position() {
         Some((line, column)) => format!("{}:{line}:{column}: {}", error.file(), problem.message()),
         None => format!("{}: {}", error.file(), problem.message()),

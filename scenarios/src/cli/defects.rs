@@ -106,7 +106,7 @@ impl Session<'_> {
 
     fn run(&mut self, name: &str, compiled: &dyn Compiled) -> Result<ScenarioResult, Stop> {
         let seeds = runner::seeds(compiled.scenario(), &self.options);
-        let progress = self.terminal.progress(name, seeds.count(), None);
+        let progress = self.terminal.progress(name, seeds.count(), None, 0);
         // Seeds that once failed say nothing about how soon a defect is found.
         let result = runner::run(compiled, &[], &self.options, |tally| progress.show(tally));
         progress.end();

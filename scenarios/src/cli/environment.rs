@@ -2,16 +2,19 @@
 
 use std::env;
 use std::fmt::Display;
+use std::time::Duration;
 
 use sim_core::search::{Seeds, parse_seed};
 
-use super::args::parse_jobs;
+use super::args::{parse_jobs, parse_time};
 use crate::runner::Which;
 
 /// One seed of every scenario.
 pub const SEED: &str = "FENCEPOST_SEED";
 /// How many seeds of every scenario, or which range.
 pub const SEEDS: &str = "FENCEPOST_SEEDS";
+/// How long to run seeds of every scenario.
+pub const TIME: &str = "FENCEPOST_TIME";
 /// How many threads.
 pub const JOBS: &str = "FENCEPOST_JOBS";
 
@@ -22,6 +25,8 @@ pub struct Environment {
     pub seed: Option<u64>,
     /// From `FENCEPOST_SEEDS`.
     pub seeds: Option<Seeds>,
+    /// From `FENCEPOST_TIME`.
+    pub time: Option<Duration>,
     /// From `FENCEPOST_JOBS`.
     pub jobs: Option<usize>,
 }
@@ -40,6 +45,7 @@ impl Environment {
         let environment = Environment {
             seed: value(SEED).map(|text| named(SEED, parse_seed(&text))).transpose()?,
             seeds: value(SEEDS).map(|text| named(SEEDS, text.parse())).transpose()?,
+            time: value(TIME).map(|text| named(TIME, parse_time(&text))).transpose()?,
             jobs: value(JOBS).map(|text| named(JOBS, parse_jobs(&text))).transpose()?,
         };
         match (&environment.seed, &environment.seeds) {
@@ -74,6 +80,7 @@ mod tests {
         assert_eq!((environment.which(), environment.jobs), (Some(Which::One(42)), Some(3)));
         let environment = read(&[(SEEDS, "5..9")]).unwrap();
         assert_eq!(environment.which(), Some(Which::Seeds(Seeds::range(5..9))));
+        assert_eq!(read(&[(TIME, "90s")]).unwrap().time, Some(Duration::from_secs(90)));
     }
 
     #[test]
@@ -87,6 +94,11 @@ mod tests {
             read(&[(SEEDS, "9..5")]).unwrap_err(),
             "the environment variable FENCEPOST_SEEDS is wrong: `9..5` is no seed at all: write how many, or a range \
              whose end is above its start"
+        );
+        assert_eq!(
+            read(&[(TIME, "soon")]).unwrap_err(),
+            "the environment variable FENCEPOST_TIME is wrong: expected number at 0; write a duration such as 90s, 10m \
+             or 1h 30m"
         );
         assert_eq!(
             read(&[(JOBS, "0")]).unwrap_err(),

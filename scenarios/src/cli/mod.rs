@@ -18,9 +18,12 @@ mod completions;
 mod defects;
 mod environment;
 mod exit;
+mod journaled;
 mod list;
+mod merge;
 mod page;
 mod replay;
+mod reporter;
 mod terminal;
 
 use std::io;
@@ -62,6 +65,7 @@ fn dispatch(verb: Verb, registry: &Registry, terminal: &mut Terminal) -> Result<
     match verb {
         Verb::Run(args) => campaign::run(args, registry, terminal),
         Verb::Fuzz(args) => campaign::fuzz(args, registry, terminal),
+        Verb::Merge(args) => merge::merge(args, registry, terminal),
         Verb::Replay(args) => replay::replay(&args, registry, terminal),
         Verb::Defects(args) => defects::defects(&args, registry, terminal),
         Verb::Check(args) => check::check(&args, registry, terminal),

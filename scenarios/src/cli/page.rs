@@ -40,7 +40,7 @@ impl Page {
     pub fn of_one(compiled: &dyn Compiled, registry: &Registry, again: String, recorded: Recorded) -> Self {
         let seed = recorded.0.seed;
         let mut tally = Tally::new(1);
-        tally.add(seed, recorded.1.clone());
+        tally.add(seed, recorded.1.clone(), "");
         let (verdict, headline) = match &recorded.1.violation {
             Some(violation) => (Verdict::Fail, format!("seed {seed:#x} violates {}", violation.invariant)),
             None => (Verdict::Pass, format!("seed {seed:#x} passes")),

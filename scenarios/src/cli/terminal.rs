@@ -107,9 +107,15 @@ impl Terminal {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    /// Follows the progress of a campaign over `seeds` seeds, or as many as fit into `time`.
-    pub fn progress(&self, scenario: &str, seeds: Option<u64>, time: Option<Duration>) -> Progress {
-        Progress::new(scenario, seeds, time, Arc::clone(&self.interrupted))
+    /// Follows the progress of a campaign over `seeds` seeds, of which `ran` were run before, or over as many as fit
+    /// into `time`.
+    pub fn progress(&self, scenario: &str, seeds: Option<u64>, time: Option<Duration>, ran: u64) -> Progress {
+        let progress = Progress::new(scenario, seeds, time, Arc::clone(&self.interrupted));
+        if !progress.by_time {
+            progress.bar.set_position(ran);
+            progress.bar.reset_eta();
+        }
+        progress
     }
 }
 

@@ -19,8 +19,8 @@ use super::tables::{CLOCK, WHEN};
 /// Version of the format.
 const VERSION: u64 = 1;
 
-/// What a schedule holds to tell whether its scenario is still the same.
-fn hash(scenario: &str) -> u64 {
+/// What is written down to tell later whether a scenario's file, by its text, is still the same.
+pub fn hash(scenario: &str) -> u64 {
     let mut hash = RollingHash::default();
     // A checkout with other line ends is the same file.
     hash.add_text(&scenario.replace("\r\n", "\n"));

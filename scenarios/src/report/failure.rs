@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 
 use sim_core::search::{Divergence, Failure};
 
+use crate::cause;
 use crate::format::Expect;
 use crate::regressions::{self, Regression};
 use crate::runner::{ScenarioResult, Verdict};
+
+/// Groups of failures told of each scenario.
+const GROUPS: usize = 12;
 
 /// What to type to run a scenario again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,15 +90,28 @@ pub(crate) fn quoted(argument: &str) -> String {
     }
 }
 
-/// The failures that are not shown, counted by invariant; nothing if all are.
-pub fn rest(result: &ScenarioResult, shown: usize) -> String {
+/// How many seeds fail, in groups of those that have one cause; nothing if all of them, `shown` in number, were shown.
+pub fn groups(result: &ScenarioResult, shown: usize) -> String {
     let tally = &result.tally;
     if shown == 0 || tally.failed <= shown as u64 {
         return String::new();
     }
-    let by_invariant =
-        tally.violations.iter().map(|(name, of)| format!("{name} {} (first {:#x})", of.seeds, of.first_seed));
-    format!("  {} of {} seeds fail: {}\n", tally.failed, tally.seeds, by_invariant.collect::<Vec<_>>().join(", "))
+    let groups = result.groups();
+    let ways = if groups.len() == 1 { "the same way".to_owned() } else { format!("{} ways", groups.len()) };
+    let mut text = format!("  {} of {} seeds fail in {ways}:\n", tally.failed, tally.seeds);
+    let counts = groups.iter().map(|group| group.seeds.to_string().len()).max().unwrap_or(0);
+    for group in groups.iter().take(GROUPS) {
+        let Failure { seed, violation } = group.first;
+        let message = violation.message.lines().next().unwrap_or_default();
+        let _ = writeln!(text, "    {:>counts$}  {}, first {seed:#x}: {message}", group.seeds, violation.invariant);
+        if let Some((_, steps)) = group.cause.split_once(cause::ARROW) {
+            let _ = writeln!(text, "    {:counts$}    after {steps}", "");
+        }
+    }
+    if groups.len() > GROUPS {
+        let _ = writeln!(text, "    and {} more ways", groups.len() - GROUPS);
+    }
+    text
 }
 
 /// What a result lacks of what its file expects, other than failures.

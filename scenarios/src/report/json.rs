@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::defects::{self, Row};
-use crate::runner::ScenarioResult;
+use crate::runner::{Group, ScenarioResult};
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
@@ -24,8 +24,9 @@ enum Line<'a> {
         events: u64,
         virtual_s: f64,
         wall_s: f64,
-        faults_fired: &'a BTreeMap<&'static str, u64>,
+        faults_fired: &'a BTreeMap<String, u64>,
         unreached: &'a [String],
+        causes: Vec<Cause<'a>>,
         regressions: usize,
         complete: bool,
     },
@@ -56,6 +57,28 @@ enum Line<'a> {
     },
 }
 
+#[derive(Serialize)]
+struct Cause<'a> {
+    invariant: &'a str,
+    cause: &'a str,
+    seeds: u64,
+    first_seed: String,
+    message: &'a str,
+}
+
+impl<'a> Cause<'a> {
+    fn new(group: Group<'a>) -> Self {
+        let Group { cause, first, seeds } = group;
+        Cause {
+            invariant: &first.violation.invariant,
+            cause,
+            seeds,
+            first_seed: format!("{:#x}", first.seed),
+            message: &first.violation.message,
+        }
+    }
+}
+
 /// The line of one scenario, without a line break.
 pub fn scenario(result: &ScenarioResult) -> String {
     let tally = &result.tally;
@@ -77,6 +100,7 @@ pub fn scenario(result: &ScenarioResult) -> String {
         wall_s: result.wall.as_secs_f64(),
         faults_fired: &result.faults_fired,
         unreached: &result.unreached,
+        causes: result.groups().into_iter().map(Cause::new).collect(),
         regressions: result.regressions.len(),
         complete: result.complete,
     })

@@ -103,7 +103,8 @@ fn notes(result: &ScenarioResult) -> Vec<String> {
     if !result.unreached.is_empty() && result.verdict != Verdict::Nondeterministic {
         notes.push(format!("never reached: {}", result.unreached.join(", ")));
     }
-    let idle: Vec<&str> = result.faults_fired.iter().filter(|(_, count)| **count == 0).map(|(&kind, _)| kind).collect();
+    let idle: Vec<&str> =
+        result.faults_fired.iter().filter(|(_, count)| **count == 0).map(|(kind, _)| kind.as_str()).collect();
     if result.complete && !idle.is_empty() {
         notes.push(format!("never fired: {}", idle.join(", ")));
     }

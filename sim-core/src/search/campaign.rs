@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use super::{Seeds, Tally, guarded};
+use super::{Chunk, Seeds, Tally, guarded};
 use crate::Outcome;
 
 /// Many runs of one scenario.
@@ -34,11 +34,17 @@ pub struct Campaign<'a> {
     jobs: usize,
     keep: usize,
     twice: bool,
+    /// The sum of the seeds that were run before.
+    after: Option<Tally>,
     stop_when: Box<dyn Fn(&Outcome) -> bool + Sync + 'a>,
+    cause: Cause<'a>,
+    commit: Commit<'a>,
     progress: Progress<'a>,
 }
 
 type Progress<'a> = Box<dyn FnMut(&Tally) -> ControlFlow<()> + 'a>;
+type Commit<'a> = Box<dyn FnMut(&Chunk) -> ControlFlow<()> + 'a>;
+type Cause<'a> = Box<dyn Fn(u64, &Outcome) -> String + Sync + 'a>;
 
 /// How a campaign went.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +82,10 @@ impl<'a> Campaign<'a> {
             jobs: 0,
             keep: 10,
             twice: false,
+            after: None,
             stop_when: Box::new(|_| false),
+            cause: Box::new(|_, _| String::new()),
+            commit: Box::new(|_| ControlFlow::Continue(())),
             progress: Box::new(|_| ControlFlow::Continue(())),
         }
     }
@@ -105,6 +114,27 @@ impl<'a> Campaign<'a> {
         Campaign { stop_when: Box::new(stop), ..self }
     }
 
+    /// Tells failures of one invariant apart by a text, which must depend on the seed alone: it is asked of each run with
+    /// a violation, on the thread that made it. All failures of an invariant are alike unless asked.
+    #[must_use]
+    pub fn cause(self, cause: impl Fn(u64, &Outcome) -> String + Sync + 'a) -> Self {
+        Campaign { cause: Box::new(cause), ..self }
+    }
+
+    /// Goes on behind the seeds that make up `tally`, the first ones of the campaign. The tally says how many failures
+    /// to keep.
+    #[must_use]
+    pub fn after(self, tally: Tally) -> Self {
+        Campaign { after: Some(tally), ..self }
+    }
+
+    /// Hands over each chunk of runs before it counts, in order: here is the place for a journal. If the answer is to
+    /// break, the chunk does not count and the campaign ends.
+    #[must_use]
+    pub fn commit(self, commit: impl FnMut(&Chunk) -> ControlFlow<()> + 'a) -> Self {
+        Campaign { commit: Box::new(commit), ..self }
+    }
+
     /// Shows the sum so far a few times a second, and asks whether to go on: here is the place for a progress bar and
     /// for a limit of time, as this crate knows no clock.
     #[must_use]
@@ -119,48 +149,59 @@ impl<'a> Campaign<'a> {
     /// If the operating system refuses the threads.
     pub fn run(mut self, run: impl Fn(u64) -> Outcome + Sync) -> Result<Report, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new().num_threads(self.jobs).build()?;
-        let mut tally = Tally::new(self.keep);
-        let mut next = 0;
+        let mut tally = self.after.take().unwrap_or_else(|| Tally::new(self.keep));
         loop {
-            let chunk = self.chunk(next, chunk_size(&tally, pool.current_num_threads()));
-            if chunk.is_empty() {
+            let seeds = self.seeds_from(tally.seeds, chunk_size(&tally, pool.current_num_threads()));
+            if seeds.is_empty() {
                 return Ok(Report { tally, divergence: None, complete: true });
             }
-            next += chunk.len() as u64;
-            let outcomes = self.run_chunk(&pool, &chunk, &run);
-            let again = if self.twice { self.run_again(&pool, &chunk[..outcomes.len()], &run) } else { Vec::new() };
+            let runs = self.run_chunk(&pool, &seeds, &run);
+            let again = if self.twice { self.run_again(&pool, &seeds[..runs.len()], &run) } else { Vec::new() };
             let mut again = again.into_iter().rev();
-            for (seed, first) in chunk.into_iter().zip(outcomes) {
+            let mut chunk = Chunk::new(tally.seeds, tally.room());
+            let mut stop = false;
+            for (seed, (first, cause)) in seeds.into_iter().zip(runs) {
                 if let Some(second) = again.next().filter(|second| *second != first) {
-                    let divergence = Some(Divergence { seed, first, second });
-                    return Ok(Report { tally, divergence, complete: false });
+                    chunk.divergence = Some(Divergence { seed, first, second });
+                    break;
                 }
-                let stop = (self.stop_when)(&first);
-                tally.add(seed, first);
+                stop = (self.stop_when)(&first);
+                chunk.add(seed, first, &cause);
                 if stop {
-                    let complete = self.seeds.nth(tally.seeds).is_none();
-                    return Ok(Report { tally, divergence: None, complete });
+                    break;
                 }
             }
-            if (self.progress)(&tally).is_break() {
-                let complete = self.seeds.nth(next).is_none();
+            if (self.commit)(&chunk).is_break() {
+                return Ok(Report { tally, divergence: None, complete: false });
+            }
+            tally.append(&chunk);
+            if chunk.divergence.is_some() {
+                return Ok(Report { tally, divergence: chunk.divergence, complete: false });
+            }
+            if stop || (self.progress)(&tally).is_break() {
+                let complete = self.seeds.nth(tally.seeds).is_none();
                 return Ok(Report { tally, divergence: None, complete });
             }
         }
     }
 
     /// The seeds of the chunk that starts with the `from`-th.
-    fn chunk(&self, from: u64, size: u64) -> Vec<u64> {
+    fn seeds_from(&self, from: u64, size: u64) -> Vec<u64> {
         (from..from.saturating_add(size)).map_while(|n| self.seeds.nth(n)).collect()
     }
 
-    /// Runs a chunk, up to and including the first seed that ends the campaign.
-    fn run_chunk(&self, pool: &ThreadPool, chunk: &[u64], run: &(impl Fn(u64) -> Outcome + Sync)) -> Vec<Outcome> {
+    /// Runs a chunk, up to and including the first seed that ends the campaign, and says the cause of each failure.
+    fn run_chunk(
+        &self,
+        pool: &ThreadPool,
+        chunk: &[u64],
+        run: &(impl Fn(u64) -> Outcome + Sync),
+    ) -> Vec<(Outcome, String)> {
         // Seeds behind one that ends the campaign need not be run. The earliest such seed is always run itself, so
         // which one ends it does not depend on the threads.
         let last = AtomicU64::new(u64::MAX);
-        let stop_when = &self.stop_when;
-        let outcomes: Vec<Option<Outcome>> = pool.install(|| {
+        let (stop_when, cause) = (&self.stop_when, &self.cause);
+        let runs: Vec<Option<(Outcome, String)>> = pool.install(|| {
             chunk
                 .into_par_iter()
                 .enumerate()
@@ -174,11 +215,12 @@ impl<'a> Campaign<'a> {
                     if stop_when(&outcome) {
                         last.fetch_min(position, Ordering::Relaxed);
                     }
-                    Some(outcome)
+                    let cause = outcome.violation.as_ref().map_or_else(String::new, |_| cause(seed, &outcome));
+                    Some((outcome, cause))
                 })
                 .collect()
         });
-        outcomes.into_iter().map_while(|outcome| outcome).take(last.into_inner().saturating_add(1) as usize).collect()
+        runs.into_iter().map_while(|run| run).take(last.into_inner().saturating_add(1) as usize).collect()
     }
 
     /// Runs a chunk once more and backwards, so that most seeds meet another thread and other predecessors: state that
@@ -253,18 +295,60 @@ mod tests {
         assert_eq!(report.tally.trace_hash(), expected.value());
     }
 
+    /// Failures of a seed that can be divided by four have another cause than the rest.
+    fn cause(seed: u64, _: &Outcome) -> String {
+        if seed.is_multiple_of(4) { "four" } else { "other" }.to_owned()
+    }
+
     #[test]
     fn shards_together_are_the_whole_campaign() {
-        let whole = Campaign::new(Seeds::first(300)).run(run).unwrap().tally;
-        let parts: Vec<Tally> = (1..=4)
-            .map(|n| Seeds::first(300).shard(format!("{n}/4").parse().unwrap()))
-            .map(|seeds| Campaign::new(seeds).run(run).unwrap().tally)
-            .collect();
-        assert_eq!(parts.iter().map(|t| t.seeds).sum::<u64>(), whole.seeds);
-        assert_eq!(parts.iter().map(|t| t.failed).sum::<u64>(), whole.failed);
-        assert_eq!(parts.iter().map(|t| t.events).sum::<u64>(), whole.events);
-        let first = parts.iter().filter_map(|t| t.failures.first()).map(|f| f.seed).min();
-        assert_eq!(first, Some(whole.failures[0].seed));
+        for seeds in [Seeds::first(300), Seeds::listed((0..300).rev().collect())] {
+            let whole = Campaign::new(seeds.clone()).cause(cause).run(run).unwrap().tally;
+            let shard = |n: u64| {
+                let part = seeds.shard(format!("{n}/4").parse().unwrap());
+                Campaign::new(part).cause(cause).run(run).unwrap().tally
+            };
+            let parts: Vec<Tally> = (1..=4).map(shard).collect();
+            let hashes = seeds.iter().map(|seed| guarded(|| run(seed)).trace_hash);
+            assert_eq!(Tally::of_shards(10, &parts, |seed| seeds.position(seed).unwrap(), hashes), whole);
+        }
+    }
+
+    #[test]
+    fn failures_are_counted_by_invariant_and_cause() {
+        let tally = Campaign::new(Seeds::first(200)).cause(cause).run(run).unwrap().tally;
+        let groups: Vec<_> =
+            tally.causes.iter().map(|((name, cause), t)| (&name[..], &cause[..], t.seeds, t.first.seed)).collect();
+        let expected = [
+            ("at-most-one-live", "four", 7, 20),
+            ("at-most-one-live", "other", 7, 6),
+            ("eventually-one-live", "other", 14, 13),
+            (NO_PANIC, "other", 4, 49),
+        ];
+        assert_eq!(groups, expected);
+        assert_eq!(tally.causes.values().map(|cause| cause.seeds).sum::<u64>(), tally.failed);
+    }
+
+    #[test]
+    fn a_campaign_that_goes_on_after_any_chunk_comes_to_the_same() {
+        let whole = Campaign::new(Seeds::first(200)).cause(cause).run(run).unwrap();
+        for chunks in 1..6 {
+            // As many chunks as a journal was given before the power went.
+            let mut journal = Vec::new();
+            let cut = Campaign::new(Seeds::first(200)).jobs(2).cause(cause).commit(|chunk| {
+                if journal.len() == chunks {
+                    return ControlFlow::Break(());
+                }
+                journal.push(chunk.clone());
+                ControlFlow::Continue(())
+            });
+            let cut = cut.run(run).unwrap();
+            let mut tally = Tally::new(10);
+            journal.iter().for_each(|chunk| tally.append(chunk));
+            assert_eq!((&cut.tally, cut.complete), (&tally, false), "what the journal refuses does not count");
+            let resumed = Campaign::new(Seeds::first(200)).cause(cause).after(tally).run(run).unwrap();
+            assert_eq!(resumed, whole, "after {chunks} chunks");
+        }
     }
 
     #[test]

@@ -12,4 +12,4 @@ mod tally;
 pub use campaign::{Campaign, Divergence, Report};
 pub use guard::guarded;
 pub use seeds::{ParseSeedError, ParseSeedsError, ParseShardError, Seeds, Shard, parse_seed};
-pub use tally::{Failure, FaultTally, InvariantTally, Tally};
+pub use tally::{CauseTally, Chunk, Failure, FaultTally, InvariantTally, Tally};

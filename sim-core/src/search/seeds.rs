@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// The seeds of a campaign, in order: a range or a list, or a shard's part of one.
 ///
 /// Neighbouring seeds are as different as any two: the generator mixes them. So a campaign takes the plain numbers
@@ -18,10 +20,12 @@ use std::str::FromStr;
 /// assert_eq!(second.iter().collect::<Vec<_>>(), [11, 14]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Seeds(Source);
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum Source {
     /// `first`, `first + step` and so on: `count` of them, or as many as there are.
     Stepped {
@@ -88,6 +92,25 @@ impl Seeds {
         }
     }
 
+    /// The place of a seed, counted from zero; the first one if it is listed more than once.
+    ///
+    /// ```
+    /// # use sim_core::search::Seeds;
+    /// let seeds = Seeds::range(10..20).shard("2/3".parse()?);
+    /// assert_eq!((seeds.position(11), seeds.position(14), seeds.position(15)), (Some(0), Some(1), None));
+    /// # Ok::<(), sim_core::search::ParseShardError>(())
+    /// ```
+    pub fn position(&self, seed: u64) -> Option<u64> {
+        match &self.0 {
+            Source::Stepped { first, step, count } => {
+                let distance = seed.checked_sub(*first)?;
+                let position = distance.checked_div(*step)?;
+                (distance % step == 0 && count.is_none_or(|count| position < count)).then_some(position)
+            }
+            Source::Listed(seeds) => seeds.iter().position(|listed| *listed == seed).map(|position| position as u64),
+        }
+    }
+
     /// How many there are, or `None` if only something else ends the campaign.
     pub fn count(&self) -> Option<u64> {
         match &self.0 {
@@ -102,6 +125,25 @@ impl Seeds {
     }
 }
 
+/// For messages; ranges as they are written on the command line.
+impl fmt::Display for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Stepped { first, step, count: Some(count) } => {
+                write!(f, "{first}..{}", first.saturating_add(count.saturating_mul(*step)))?;
+                if *step == 1 { Ok(()) } else { write!(f, " in steps of {step}") }
+            }
+            Source::Stepped { first, step: 1, count: None } => write!(f, "all from {first} on"),
+            Source::Stepped { first, step, count: None } => write!(f, "all from {first} on in steps of {step}"),
+            Source::Listed(seeds) => {
+                let listed: Vec<String> = seeds.iter().take(4).map(|seed| format!("{seed:#x}")).collect();
+                let more = if seeds.len() > listed.len() { ", ..." } else { "" };
+                write!(f, "{}{more}", listed.join(", "))
+            }
+        }
+    }
+}
+
 /// One part of the work out of several; written `1/4` to `4/4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -111,6 +153,16 @@ pub struct Shard {
 }
 
 impl Shard {
+    /// Which part it is, counted from 1.
+    pub fn number(self) -> u32 {
+        self.number.get()
+    }
+
+    /// How many parts there are.
+    pub fn of(self) -> u32 {
+        self.of.get()
+    }
+
     /// Whether the `n`-th piece of work, counted from zero, falls to this shard.
     pub fn takes(self, n: usize) -> bool {
         n % self.of.get() as usize == self.number.get() as usize - 1
@@ -305,6 +357,8 @@ mod tests {
                 let part = whole.shard(format!("{number}/{shards}").parse().unwrap());
                 let seeds: Vec<u64> = part.iter().collect();
                 prop_assert_eq!(Some(seeds.len() as u64), part.count());
+                let places: Vec<_> = seeds.iter().map(|seed| part.position(*seed).unwrap()).collect();
+                prop_assert_eq!(places, (0..seeds.len() as u64).collect::<Vec<_>>());
                 let listed = Seeds::listed(whole.iter().collect()).shard(format!("{number}/{shards}").parse().unwrap());
                 prop_assert_eq!(&listed.iter().collect::<Vec<_>>(), &seeds);
                 let fair = count / u64::from(shards);
