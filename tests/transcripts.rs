@@ -123,7 +123,7 @@ fn steady() -> Session {
 #[test]
 fn help_of_the_command_and_of_each_verb() {
     let mut session = Session::new().run("fencepost --help");
-    for verb in ["run", "fuzz", "replay", "defects", "check", "list"] {
+    for verb in ["run", "fuzz", "merge", "replay", "defects", "check", "list"] {
         session = session.run(&format!("fencepost {verb} --help"));
     }
     assert_transcript!(session.text);
@@ -198,6 +198,23 @@ fn machines_get_a_line_of_json_for_each_scenario_and_junit() {
     let session = steady().run("fencepost run --message-format json --junit out.xml");
     let text = format!("{}{}", session.text, session.read("out.xml"));
     assert_transcript!(text);
+}
+
+#[test]
+fn a_campaign_in_shards_is_continued_and_merged() {
+    assert_transcript!(
+        Session::new()
+            .file("scenarios/lease/late-write.toml", LATE_WRITE)
+            .run("fencepost fuzz lease --seeds 7 --shard 1/2 --journal 1.log")
+            .run("fencepost fuzz lease --seeds 7 --shard 1/2 --journal 1.log --message-format json")
+            .run("fencepost merge 1.log")
+            .run("fencepost merge 1.log --partial --message-format json")
+            .run("fencepost fuzz lease --seeds 9 --shard 2/2 --journal 1.log")
+            .run("fencepost fuzz lease --seeds 7 --shard 2/2 --journal 2.log --message-format json")
+            .run("fencepost merge 1.log 2.log")
+            .run("FENCEPOST_TIME=soon fencepost fuzz lease")
+            .text
+    );
 }
 
 #[test]

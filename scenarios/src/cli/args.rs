@@ -299,12 +299,13 @@ Examples:
   fencepost fuzz artemis derby --time 8h --journal night.log
 
 Without --seeds or --time, runs the scenario's own seeds. With --time alone, runs seeds from 0 on until the time is up.
-The same seeds give the same trace hash, whatever --jobs is. Shards deal out the seeds in turn: 2/4 of 0..100 are 1, 5, 9
-and so on. `fencepost merge` joins their journals.
+The same seeds give the same trace hash, whatever --jobs is. Shards deal out the seeds in turn:
+2/4 of 0..100 are 1, 5, 9 and so on. `fencepost merge` joins their journals.
 
-A journal survives a crash and `kill -9`: give the same command again, and it goes on behind the last seed that was written
-down. With --time, each time the command is given is one more such time. A journal of other seeds, of other scenarios, or of
-a scenario or program that has changed since is refused.";
+A journal survives a crash and `kill -9`: give the same command again, and it goes on behind the
+last seed that was written down. With --time, each time the command is given is one more such
+time. A journal of other seeds, of other scenarios, or of a scenario or program that has changed
+since is refused.";
 
 const MERGE_EXAMPLES: &str = "\
 Examples:
@@ -312,9 +313,9 @@ Examples:
   fencepost fuzz artemis/failback --seeds 1000000 --shard 2/2 --journal 2.log
   fencepost merge 1.log 2.log --junit out.xml
 
-The report, the trace hash and the exit code are those that the campaign would have had in one piece. A shard that is
-missing or has not ended is an error that says what to type to finish it. The scenarios must be where the shards found
-them, and must not have changed.";
+The report, the trace hash and the exit code are those that the campaign would have had in one
+piece. A shard that is missing or has not ended is an error that says what to type to finish it.
+The scenarios must be where the shards found them, and must not have changed.";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:

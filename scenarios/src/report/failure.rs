@@ -15,6 +15,8 @@ use crate::runner::{ScenarioResult, Verdict};
 
 /// Groups of failures told of each scenario.
 const GROUPS: usize = 12;
+/// Of a group's example, so many characters.
+const LONGEST_EXAMPLE: usize = 120;
 
 /// What to type to run a scenario again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +104,7 @@ pub fn groups(result: &ScenarioResult, shown: usize) -> String {
     let counts = groups.iter().map(|group| group.seeds.to_string().len()).max().unwrap_or(0);
     for group in groups.iter().take(GROUPS) {
         let Failure { seed, violation } = group.first;
-        let message = violation.message.lines().next().unwrap_or_default();
+        let message = shortened(violation.message.lines().next().unwrap_or_default());
         let _ = writeln!(text, "    {:>counts$}  {}, first {seed:#x}: {message}", group.seeds, violation.invariant);
         if let Some((_, steps)) = group.cause.split_once(cause::ARROW) {
             let _ = writeln!(text, "    {:counts$}    after {steps}", "");
@@ -112,6 +114,14 @@ pub fn groups(result: &ScenarioResult, shown: usize) -> String {
         let _ = writeln!(text, "    and {} more ways", groups.len() - GROUPS);
     }
     text
+}
+
+/// A message that is to stay on one line.
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(LONGEST_EXAMPLE) {
+        Some((end, _)) => format!("{}...", message[..end].trim_end()),
+        None => message.to_owned(),
+    }
 }
 
 /// What a result lacks of what its file expects, other than failures.
