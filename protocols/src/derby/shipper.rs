@@ -137,10 +137,7 @@ impl Server {
         self.master.frees = failed.is_none();
         match failed.or_else(|| self.master.buffers.take()) {
             Some(chunk) => self.transmit(chunk, ctx),
-            None => {
-                self.check_flush(ctx);
-                self.wake_shipper(ctx);
-            }
+            None => self.leave_section(ctx),
         }
     }
 
@@ -175,13 +172,19 @@ impl Server {
         ctx.set_timer(Timer::Shipped, slice);
     }
 
-    /// The shipping thread goes on: it wakes whoever listens, and leaves its section.
+    /// The shipping thread goes on, and leaves its section.
     pub(super) fn on_shipped(&mut self, ctx: &mut Ctx<'_>) {
         self.master.shipping = Shipping::Idle;
         // A chunk that is sent again frees no buffer: the next one belongs to the same section.
         if !self.master.frees && !self.master.buffers.is_empty() {
             return self.ship(ctx);
         }
+        self.leave_section(ctx);
+    }
+
+    /// Wakes whoever listens, and waits for the next interval. So too if there was nothing to ship, as when a chunk that
+    /// failed is found to have arrived: nobody else would wake the writer that waits for its buffer.
+    fn leave_section(&mut self, ctx: &mut Ctx<'_>) {
         let wait = self.config().force_flush_wait;
         match &mut self.master.full {
             Some(full) if full.listens => {
