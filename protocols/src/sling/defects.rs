@@ -1,7 +1,7 @@
 //! The historical bugs of discovery, by upstream id. Each is one visible `if` where its fix was made.
 //!
 //! The ids that end in `-L` and a number are latent: upstream has no fix for them, and the protocol here has the one
-//! that is proposed. L1 to L3 come from the specification; L4 and L5 were found when the protocol was modelled. L5 is a
+//! that is proposed. L1 to L3 come from the specification; L4 to L6 were found when the protocol was modelled. L5 is a
 //! hazard of L2's fix: where members agree on nothing but a number, those who were there need not wait for the joiner.
 
 use super::invariants::{
@@ -50,4 +50,7 @@ defects! {
         repository and is taken for a member that is merely late", [SLOW_STARTER_BLOCKS_NOBODY];
     sling_l5: "SLING-L5", "an instance that joins is let in while another beside it, for which it waits, has not \
         started completely", [SLOW_STARTER_BLOCKS_NOBODY];
+    sling_l6: "SLING-L6", "a sync token says nothing of the activation that wrote it: an instance whose discovery is \
+        being restarted is let in by its old token, and then all wait for its new one",
+        [SLOW_STARTER_BLOCKS_NOBODY];
 }

@@ -28,7 +28,7 @@ pub struct Instance {
     /// The descriptor that was read last.
     pub(super) descriptor: Option<Descriptor>,
     /// The leader election id of this activation.
-    election: Option<ElectionId>,
+    pub(super) election: Option<ElectionId>,
     /// What is still to be written before discovery can be active, and the commit that is being waited for.
     startup: (Step, Option<u64>),
     /// Whether the next step will take long.

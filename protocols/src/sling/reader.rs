@@ -12,9 +12,11 @@ use super::{Config, Defects};
 const ID_MAP: &str = "idMap";
 /// `leaderElectionId[slingId]`: prefix, start time, and whether there is one.
 const ELECTION_IDS: &str = "leaderElectionIds";
-/// `syncTokens[slingId]`: the number of the descriptor that the instance has told its listeners is changing.
+/// `syncTokens[slingId]`: the number of the descriptor that the instance has told its listeners is changing, and when the
+/// activation that has told them started.
 const SYNC_TOKENS: &str = "syncTokens";
-/// `viewTokens[slingId]`: the same, and a digest of the view that it would have them agree on.
+/// `viewTokens[slingId]`: the number of the descriptor, a digest of the view that it would have them agree on, and the
+/// round in which it agrees.
 const VIEW_TOKENS: &str = "viewTokens";
 /// `properties[slingId]`.
 const PROPERTIES: &str = "properties";
@@ -52,6 +54,13 @@ impl ElectionId {
 
     /// The document of an instance that has none at present.
     pub(super) const WITHDRAWN: Value = Value([0, 0, 0]);
+
+    /// The sync token of this activation.
+    pub(super) fn token(self, seq: u64, defects: Defects) -> Value {
+        // SLING-L6: which activation it is of remains open. One of an earlier activation of the same process is as new
+        // as the descriptor if discovery was restarted and nothing else has happened.
+        Value([seq, if defects.sling_l6 { 0 } else { self.start }, 0])
+    }
 
     fn of(document: Value, sling_id: SlingId) -> Option<Self> {
         let Value([prefix, start, present]) = document;
@@ -162,7 +171,10 @@ impl Reader {
         // SLING-11450: nobody remembered who had been a member before.
         let is_established = self.has_seen(node, election) && !defects.sling_11450;
         // SLING-11496: a token of an earlier life would do.
-        let has_started = token.is_some_and(|token| token >= source.descriptor.seq || defects.sling_11496);
+        let has_started = token.is_some_and(|token| {
+            let is_current = read(sync_token(name)) == Some(election.token(token, defects));
+            is_current && token >= source.descriptor.seq || defects.sling_11496
+        });
         if wants_token && !is_established && !has_started {
             return Ok(None);
         }

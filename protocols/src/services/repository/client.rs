@@ -118,6 +118,12 @@ impl Client {
         self.queue.iter().any(|&(queued, _)| queued == path)
     }
 
+    /// A document as it is once all commits of this client are durable.
+    pub fn read_queued(&self, path: Path) -> Option<Value> {
+        let queued = self.queue.iter().rev().find(|&&(queued, _)| queued == path).map(|&(_, value)| value);
+        queued.or_else(|| self.read(path))
+    }
+
     /// Up to which commit of a writer it has seen everything.
     pub fn seen(&self, node: ClusterNodeId) -> u64 {
         self.seen.get(&node).copied().unwrap_or_default()

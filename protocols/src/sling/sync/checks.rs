@@ -141,28 +141,51 @@ impl Instance {
     /// Sees to it that this instance's own token is written; whether it is durable.
     fn store_token(&mut self, part: Part, view: &TopologyView, ctx: &mut Context<Node>) -> bool {
         let (path, token) = match part {
-            Part::ViewToken => (view_token(self.name), Value([view.seq, view.digest(), 0])),
-            _ => (sync_token(self.name), Value([view.seq, 0, 0])),
+            Part::ViewToken => (view_token(self.name), self.next_view_token(view)),
+            _ => {
+                let election = self.election.expect("whoever syncs has announced itself");
+                (sync_token(self.name), election.token(view.seq, self.shared.defects))
+            }
         };
         if self.client.read(path) == Some(token) && !self.client.is_queued(path) {
             self.has_token = true;
             return true;
         }
         let check = self.chain.checks.get_mut(&part).expect("it has just been looked at");
-        if check.store.is_none() {
+        // What it has written may be of too early a round by now.
+        if check.store.is_none() || !self.client.is_queued(path) {
             check.store = Some(self.client.commit(path, token, ctx));
         }
         false
     }
 
+    /// The token by which this instance agrees to a view: number, digest and round.
+    ///
+    /// Members can agree to a view, then to another of the same number, and then to the first again. Whoever sees only
+    /// the oldest of these tokens would take it for the latest, so each change of mind begins a round that is higher than
+    /// all that were seen, and only tokens of one round count together.
+    fn next_view_token(&self, view: &TopologyView) -> Value {
+        let digest = view.digest();
+        let vote = |Value([seq, digest, round])| (seq == view.seq).then_some((digest, round));
+        let own = self.client.read_queued(view_token(self.name)).and_then(vote);
+        let seen = view.members.iter().filter_map(|m| self.client.read(view_token(m.election.sling_id)).and_then(vote));
+        let votes: Vec<(u64, u64)> = seen.chain(own).collect();
+        let rounds_for_it = votes.iter().filter(|vote| vote.0 == digest).map(|vote| vote.1);
+        // Its own vote for another view is not taken back by joining a round from before it.
+        let joined = rounds_for_it.max().filter(|&round| own.is_none_or(|own| own.0 == digest || own.1 < round));
+        let round = joined.unwrap_or_else(|| votes.iter().map(|vote| vote.1 + 1).max().unwrap_or_default());
+        Value([view.seq, digest, round])
+    }
+
     /// The members of a view whose tokens are still to be seen.
     fn is_late(&self, part: Part, view: &TopologyView) -> Vec<ClusterNodeId> {
-        let digest = view.digest();
+        let view_token_wanted = self.next_view_token(view);
         let is_late = |member: &&Member| match part {
-            Part::ViewToken => {
-                self.client.read(view_token(member.election.sling_id)) != Some(Value([view.seq, digest, 0]))
+            Part::ViewToken => self.client.read(view_token(member.election.sling_id)) != Some(view_token_wanted),
+            _ => {
+                let token = member.election.token(view.seq, self.shared.defects);
+                self.client.read(sync_token(member.election.sling_id)) != Some(token)
             }
-            _ => self.client.read(sync_token(member.election.sling_id)) != Some(Value([view.seq, 0, 0])),
         };
         view.members.iter().filter(is_late).map(|member| member.node).collect()
     }
