@@ -55,7 +55,9 @@ impl Invariant<Node> for LiveNodeIsNotFenced {
         self.cuts.resize(self.shared.nodes.len(), 0);
         let mut wrong = None;
         // What was known before this event is what counts: now it is off.
-        for (info, known) in self.shared.nodes.iter().zip(&mut self.cuts) {
+        for (info, known) in
+            self.shared.nodes.iter().zip(&mut self.cuts).filter(|(info, _)| touched.includes(info.board))
+        {
             if let Some(board) = world.actor(info.board).and_then(Node::board) {
                 let before = std::mem::replace(known, board.cuts());
                 if board.cuts() > before {
@@ -63,8 +65,11 @@ impl Invariant<Node> for LiveNodeIsNotFenced {
                 }
             }
         }
-        let stopped = std::mem::replace(&mut self.stopped, world.mark_count("stopped-itself"));
-        if let (Touched::Node(node), true) = (touched, self.stopped > stopped) {
+        if let Touched::Node(node) = touched
+            && !world.is_up(node)
+            && world.mark_count("stopped-itself") > self.stopped
+        {
+            self.stopped += 1;
             wrong = Some((node, "it has stopped itself"));
         }
         if let Some((node, what)) = wrong
@@ -117,6 +122,9 @@ impl Invariant<Node> for FencedAfterSilence {
                 && stat.version != report.0
             {
                 *report = (stat.version, world.now());
+            }
+            if !touched.includes(info.board) {
+                continue;
             }
             let Some(board) = world.actor(info.board).and_then(Node::board) else { continue };
             let before = std::mem::replace(cuts, board.cuts());
