@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sim_core::NodeId;
 
+use super::defects::Defects;
 use super::message::{Item, MessageId, QueueId, SessionId};
 use crate::services::membership::Address;
 
@@ -102,10 +103,15 @@ pub enum Statement {
         /// Who asks.
         heir: Address,
     },
-    /// Delete what is left of a node that was failed over for.
-    CleanNode {
-        /// The process that failed.
-        failed: Address,
+    /// Who failed over for a process, who for that one, and so on.
+    FindHeirs {
+        /// The process that is gone.
+        of: Address,
+    },
+    /// Delete what is left of the nodes that a server has failed over for.
+    CleanNodes {
+        /// Who asks.
+        heir: Address,
     },
 }
 
@@ -124,8 +130,10 @@ pub enum Answer {
     Fenced,
     /// The parts to merge, and the transactions that came with them.
     Granted(Vec<Part>, Vec<PreparedTransaction>),
-    /// Somebody else fails over for the node, or has done so.
-    Refused(Address),
+    /// Processes that were failed over for, each with its heir.
+    Heirs(Vec<(Address, Address)>),
+    /// Somebody else fails over for the node, or has done so: it, who has that one's queues, and so on.
+    Refused(Vec<(Address, Address)>),
     /// The messages that go into memory, and how many were paged.
     Merged(Vec<Item>, u64),
 }
@@ -135,6 +143,8 @@ pub enum Answer {
 pub struct Tables {
     processes: BTreeMap<NodeId, Address>,
     takeovers: BTreeMap<Address, Address>,
+    /// Processes of whose messages some have been merged into those of another.
+    merged: BTreeSet<Address>,
     bindings: BTreeSet<Part>,
     rows: BTreeMap<Part, Vec<Row>>,
     prepared: Vec<PreparedTransaction>,
@@ -142,12 +152,13 @@ pub struct Tables {
     ids: VecDeque<MessageId>,
     /// How many ids are remembered.
     id_cache_size: usize,
+    defects: Defects,
 }
 
 impl Tables {
     /// Empty tables that remember so many message ids.
-    pub fn new(id_cache_size: usize) -> Self {
-        Tables { id_cache_size, ..Tables::default() }
+    pub fn new(id_cache_size: usize, defects: Defects) -> Self {
+        Tables { id_cache_size, defects, ..Tables::default() }
     }
 
     /// All bindings.
@@ -228,10 +239,9 @@ impl Tables {
                 tables.bindings.remove(&part);
                 Answer::Done
             }),
-            Statement::CleanNode { failed } => {
-                if self.processes.get(&failed.node) == Some(&failed) {
-                    self.processes.remove(&failed.node);
-                }
+            Statement::FindHeirs { of } => Answer::Heirs(self.heirs_of(of)),
+            Statement::CleanNodes { heir } => {
+                self.processes.retain(|_, process| self.takeovers.get(process) != Some(&heir));
                 Answer::Done
             }
         }
@@ -246,12 +256,16 @@ impl Tables {
 
     /// Runs what only the server may do that fails over for the node that had the part.
     fn taken(&mut self, part: Part, heir: Address, run: impl FnOnce(&mut Self) -> Answer) -> Answer {
-        let had = self.processes.get(&part.0);
-        let taker = had.and_then(|had| self.takeovers.get(had)).copied();
-        match taker {
-            Some(taker) if taker == heir => self.fenced(heir, None, run),
-            _ => Answer::Fenced,
-        }
+        let had = self.processes.get(&part.0).copied();
+        let taker = had.and_then(|had| self.takeovers.get(&had)).copied();
+        // Defect JBM-L4: once begun, a takeover goes on, although the node's next process has bound its queues anew.
+        if taker == Some(heir) || self.defects.l4 { self.fenced(heir, None, run) } else { Answer::Fenced }
+    }
+
+    /// Who has failed over for a process, who for that one, and so on.
+    fn heirs_of(&self, process: Address) -> Vec<(Address, Address)> {
+        let heir = |of| self.takeovers.get(&of).map(|&heir| (of, heir));
+        std::iter::successors(heir(process), |&(_, last)| heir(last)).collect()
     }
 
     /// A node's new process is the heir of its last, unless another that is still there was faster.
@@ -260,7 +274,11 @@ impl Tables {
             && former != process
         {
             match self.takeovers.get(&former) {
-                Some(&taker) if taker != process && members.contains(&taker) => return Answer::Refused(taker),
+                Some(&taker) if taker != process && members.contains(&taker) => {
+                    return Answer::Refused(self.heirs_of(former));
+                }
+                // It has gone, or is on the other side of a partition, and it has what there was.
+                Some(&taker) if taker != process && self.merged.contains(&former) => {}
                 _ => _ = self.takeovers.insert(former, process),
             }
         }
@@ -322,15 +340,17 @@ impl Tables {
         if taker == heir {
             of.insert(failed);
         }
-        // What the failed one had been failing over for comes with it.
+        // What the failed one had been failing over for comes with it; but what it had merged stays with its own next
+        // process, if that was faster.
         for (&other, taker) in &mut self.takeovers {
-            if *taker == failed && self.processes.get(&other.node) == Some(&other) {
+            let comes = of.contains(&failed) || !self.merged.contains(&other);
+            if *taker == failed && comes && self.processes.get(&other.node) == Some(&other) {
                 *taker = heir;
                 of.insert(other);
             }
         }
         if of.is_empty() {
-            return Answer::Refused(taker);
+            return Answer::Refused(self.heirs_of(failed));
         }
         let nodes: BTreeSet<NodeId> =
             of.iter().filter(|other| self.processes.get(&other.node) == Some(other)).map(|other| other.node).collect();
@@ -340,6 +360,7 @@ impl Tables {
     }
 
     fn merge(&mut self, part: Part, to: Part, room: u64, next: u64) -> Answer {
+        self.merged.extend(self.processes.get(&part.0));
         let moved = self.rows.remove(&part).unwrap_or_default();
         let mut prepared = BTreeSet::new();
         for transaction in self.prepared.iter_mut().filter(|transaction| transaction.owner == part) {

@@ -1,8 +1,8 @@
 //! The historical bugs and the hazards that the design note anticipates, by id. Each is one visible `if` where its fix
 //! was made.
 //!
-//! The three ids that end in `-L` and a number are latent: the protocol as it was shipped has them, and the one here
-//! has the fix that is proposed.
+//! The ids that end in `-L` and a number are latent: the protocol as it was shipped has them, and the one here has the fix
+//! that is proposed. L4 was found when the protocol was modelled.
 
 use crate::defects::defects;
 
@@ -45,6 +45,8 @@ defects! {
     l2: "JBM-L2", "the failover node is the one in the map, even if it has died as well", ["failed-queues-owned"];
     l3: "JBM-L3", "recovered messages are paired with delivery ids by position, though missing ones are left out",
         ["delivery-ids-preserved"];
+    l4: "JBM-L4", "a takeover that has begun goes on although the failed server is back and has its queues, and both \
+        have the messages", ["one-owner-per-message"];
 }
 
 #[cfg(test)]

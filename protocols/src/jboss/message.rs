@@ -73,12 +73,13 @@ pub enum Message {
     /// Between servers: group membership.
     Group(membership::Message),
 
-    /// Client to server: the first on a connection.
-    CreateConnection(SessionId, Reason),
+    /// Client to server: the first on a connection. It was sent to the last one named, if there is one, and that one
+    /// could not be reached.
+    CreateConnection(SessionId, Reason, Option<Address>),
     /// Server to client: served here.
     Connection(Address),
-    /// Server to client: the right node, or that no failover has been seen (-1).
-    Redirect(Option<NodeId>),
+    /// Server to client: the right server, or that no failover has been seen (-1).
+    Redirect(Option<Address>),
     /// Client to server: make an object.
     Create(Object),
     /// Server to client: it is made.

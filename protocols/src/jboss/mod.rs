@@ -13,7 +13,7 @@
 //! # Messages
 //! | who | what |
 //! |---|---|
-//! | client → server | `CreateConnection{failed}` → `Connection`, `Redirect{node}` or `Redirect{-1}` |
+//! | client → server | `CreateConnection{failed}` → `Connection`, `Redirect{server}` or `Redirect{-1}` |
 //! | | `Create` → `Created`, `RecoverDeliveries` → `Recovered`, `Start` |
 //! | | `Send` → `Sent`, `Acknowledge` → `Acknowledged`, `Prepare` → `Prepared`, `Commit` → `Committed` |
 //! | | `CloseConsumer` → `ConsumerClosed`, `RemoveConsumer`, `Browse` → `Browsed`, `Ping` → `Pong`, `CloseConnection` |
@@ -29,7 +29,7 @@
 //! 2. What was merged is held: clients of the failed server may have it unacknowledged. It is returned to the queue
 //!    when its session has said that it does not have it, or after `recover-deliveries-timeout`.
 //! 3. A client notices a failure once, closes its valve, tries its server again, and then hops (`client/failover.rs`). A
-//!    server that is not the heir tells it who is; the heir blocks the request until the takeover is complete; a server
+//!    server that is not the heir tells it who is, and if that one cannot be reached, it the next one lets the client wait until that is noticed; the heir blocks the request until the takeover is complete; a server
 //!    that sees no failover says so after `failover-start-timeout`.
 //! 4. The client makes its objects again, says what it holds, is started, and opens the valve. What was under way is
 //!    sent again, marked as a repetition.

@@ -30,7 +30,7 @@ pub struct Store {
 
 impl Store {
     pub(super) fn new(shared: &SharedRef) -> Self {
-        let tables = Tables::new(shared.config.id_cache_size);
+        let tables = Tables::new(shared.config.id_cache_size, shared.defects);
         Store { tables, answered: BTreeMap::new(), waiting: VecDeque::new() }
     }
 

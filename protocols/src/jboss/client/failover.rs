@@ -15,6 +15,8 @@ use crate::transitions::StateMachine;
 pub(super) struct Attempt {
     pub(super) connection: ConnectionId,
     reason: Reason,
+    /// The server that another has named, if the attempt is for that one.
+    named: Option<Address>,
 }
 
 /// What to do after the pause between two hops.
@@ -22,6 +24,8 @@ pub(super) struct Attempt {
 pub(super) enum Hop {
     /// Go to the server that is named.
     To(NodeId),
+    /// Go to the server that has the queues of the failed one, by the word of another.
+    ToHeir(Address),
     /// Go to the next guess.
     Guess,
     /// Go to the server that was thought to have failed.
@@ -66,6 +70,7 @@ impl Client {
         ctx.close(connection);
         self.connection = None;
         self.hops = 0;
+        self.unreachable = None;
         self.failed = self.server;
         self.attempt = None;
         self.next_hop = None;
@@ -122,19 +127,20 @@ impl Client {
         let first = self.shared.first_server(self.me);
         self.guesses = (0..servers.len()).map(|turn| servers[(first + turn) % servers.len()]).collect();
         self.hops = 0;
+        self.unreachable = None;
         self.failed = None;
         self.hop_to(Hop::Guess, ctx);
     }
 
     fn turn_to(&mut self, target: NodeId, reason: Reason, ctx: &mut Ctx<'_>) {
         self.phase.step(ClientEvent::Hops);
-        self.attempt = Some(Attempt { connection: ctx.connect(target), reason });
+        self.attempt = Some(Attempt { connection: ctx.connect(target), reason, named: None });
         ctx.set_timer(Timer::Attempt, self.shared.config.connect_timeout);
     }
 
     pub(super) fn attempt_opened(&mut self, ctx: &mut Ctx<'_>) {
         let Some(attempt) = self.attempt else { return };
-        ctx.send_on(attempt.connection, Message::CreateConnection(self.session, attempt.reason));
+        ctx.send_on(attempt.connection, Message::CreateConnection(self.session, attempt.reason, self.unreachable));
         // The server may block the request for as long as its own limits allow; a retry of the original is answered
         // as fast as any call.
         let config = &self.shared.config;
@@ -161,7 +167,7 @@ impl Client {
                 match to {
                     Some(to) => {
                         ctx.mark("redirect-followed");
-                        self.hop_to(Hop::To(to), ctx);
+                        self.hop_to(Hop::ToHeir(to), ctx);
                     }
                     None => self.hop_to(Hop::Original, ctx),
                 }
@@ -175,6 +181,7 @@ impl Client {
         if let Some(attempt) = self.attempt.take() {
             ctx.close(attempt.connection);
             ctx.cancel_timer(Timer::Attempt);
+            self.unreachable = attempt.named.or(self.unreachable);
             self.hop_to(Hop::Guess, ctx);
         }
     }
@@ -198,6 +205,10 @@ impl Client {
         let reason = self.failed.map_or(Reason::New, Reason::Failed);
         match (hop, self.failed) {
             (Hop::To(server), _) => self.turn_to(server, reason, ctx),
+            (Hop::ToHeir(heir), _) => {
+                self.turn_to(heir.node, reason, ctx);
+                self.attempt = self.attempt.map(|attempt| Attempt { named: Some(heir), ..attempt });
+            }
             (Hop::Original, Some(failed)) => self.turn_to(failed.node, Reason::Resume(failed), ctx),
             (Hop::Original | Hop::Guess, _) => {
                 let Some(guess) = self.guesses.pop_front() else { return };
@@ -213,6 +224,7 @@ impl Client {
             ctx.close(connection);
         }
         self.phase.step(ClientEvent::Lost);
+        self.unreachable = None;
         self.failed = self.server;
         let Some(failed) = self.failed else { return };
         self.make_guesses(failed);

@@ -49,6 +49,8 @@ pub struct Client {
     failed_over: Vec<ConnectionId>,
     /// The server that it fails over from.
     failed: Option<Address>,
+    /// Whom another server has named for it, and who was not to be reached.
+    unreachable: Option<Address>,
     attempt: Option<Attempt>,
     /// What to do after the pause.
     next_hop: Option<Hop>,
@@ -139,6 +141,7 @@ impl Client {
             failed_connection: None,
             failed_over: Vec::new(),
             failed: None,
+            unreachable: None,
             attempt: None,
             next_hop: None,
             hops: 0,

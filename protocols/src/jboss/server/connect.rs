@@ -2,7 +2,8 @@
 
 use sim_core::{ConnectionId, Instant};
 
-use super::{Ctx, Server};
+use super::{Ctx, Purpose, Server};
+use crate::jboss::database::{Answer, Statement};
 use crate::jboss::message::{Message, Reason, SessionId, Timer};
 use crate::jboss::session::Session;
 use crate::jboss::state::ServerPhase;
@@ -17,8 +18,12 @@ pub struct Blocked {
     pub session: SessionId,
     /// Why it connects.
     pub reason: Reason,
+    /// Where another server has sent it, and nobody was to be reached.
+    unreachable: Option<Address>,
     /// Since when it waits, on the server's clock.
     pub since: Instant,
+    /// Whether the database has said who has the queues of the server that failed, or cannot be asked.
+    informed: bool,
 }
 
 /// What to do with a request to connect.
@@ -26,6 +31,8 @@ pub struct Blocked {
 enum Verdict {
     Accept,
     Redirect(Address),
+    /// The database has to be heard first.
+    AwaitHeirs,
     /// A failover has to be seen first.
     AwaitStart,
     /// A failover, or the start of this server, has to be complete first.
@@ -33,9 +40,37 @@ enum Verdict {
 }
 
 impl Server {
-    pub(super) fn on_create_connection(&mut self, session: SessionId, reason: Reason, ctx: &mut Ctx<'_>) {
+    pub(super) fn on_create_connection(
+        &mut self,
+        session: SessionId,
+        reason: Reason,
+        unreachable: Option<Address>,
+        ctx: &mut Ctx<'_>,
+    ) {
         let Some(connection) = ctx.via() else { return };
-        self.blocked.push(Blocked { connection, session, reason, since: ctx.now() });
+        let informed = self.shared.in_memory();
+        let request = Blocked { connection, session, reason, unreachable, since: ctx.now(), informed };
+        // What goes round among servers about who has failed over for whom can be lost, and two of them that are behind
+        // would send a client to and fro between them.
+        if let Verdict::AwaitHeirs | Verdict::AwaitCompletion | Verdict::AwaitStart = self.verdict(&request)
+            && let (Reason::Resume(gone) | Reason::Failed(gone), false) = (reason, informed)
+        {
+            self.database.ask(Statement::FindHeirs { of: gone }, Purpose::FindHeirs(gone), ctx);
+        }
+        self.blocked.push(request);
+        self.unblock(ctx);
+    }
+
+    /// The database knows who has the queues of a process that is gone.
+    pub(super) fn heirs_found(&mut self, of: Address, answer: Answer, ctx: &mut Ctx<'_>) {
+        let Answer::Heirs(heirs) = answer else { unreachable!("{answer:?} to a question for heirs") };
+        if heirs.iter().any(|(gone, _)| *gone == self.address()) {
+            return self.reboot(ctx); // This process is one of those that have been failed over for.
+        }
+        self.heirs.extend(heirs);
+        for blocked in &mut self.blocked {
+            blocked.informed |= matches!(blocked.reason, Reason::Resume(gone) | Reason::Failed(gone) if gone == of);
+        }
         self.unblock(ctx);
     }
 
@@ -50,17 +85,17 @@ impl Server {
     pub(super) fn unblock(&mut self, ctx: &mut Ctx<'_>) {
         for blocked in std::mem::take(&mut self.blocked) {
             let waited = ctx.now().since(blocked.since);
-            let limit = match self.verdict(blocked.reason) {
+            let limit = match self.verdict(&blocked) {
                 Verdict::Accept => {
                     self.accept(blocked, ctx);
                     continue;
                 }
                 Verdict::Redirect(to) => {
                     ctx.mark("redirected");
-                    ctx.send_on(blocked.connection, Message::Redirect(Some(to.node)));
+                    ctx.send_on(blocked.connection, Message::Redirect(Some(to)));
                     continue;
                 }
-                Verdict::AwaitStart => self.shared.config.failover_start_timeout,
+                Verdict::AwaitHeirs | Verdict::AwaitStart => self.shared.config.failover_start_timeout,
                 Verdict::AwaitCompletion => {
                     self.shared.config.failover_start_timeout + self.shared.config.failover_complete_timeout
                 }
@@ -83,7 +118,7 @@ impl Server {
         }
     }
 
-    fn verdict(&self, reason: Reason) -> Verdict {
+    fn verdict(&self, request: &Blocked) -> Verdict {
         match self.phase {
             // Defect JBMESSAGING-1760: what is bound can be used, loaded or not.
             ServerPhase::Loading if self.shared.defects.jbm_1760 && !self.loading.is_empty() => {}
@@ -94,7 +129,7 @@ impl Server {
             }
             ServerPhase::Serving => {}
         }
-        let gone = match reason {
+        let gone = match request.reason {
             Reason::New => return Verdict::Accept,
             Reason::Resume(server) | Reason::Failed(server) if server == self.address() => return Verdict::Accept,
             Reason::Resume(server) | Reason::Failed(server) => server,
@@ -105,13 +140,17 @@ impl Server {
         if self.failed_over_for.iter().any(same) {
             return Verdict::Accept;
         }
-        let heir = self.responsible_for(gone);
-        if heir == self.address() {
-            // Defect JBM-DESIGN-2: there is an answer before the queues are there.
-            let complete = self.shared.defects.design_2 || self.has_bound_anew(gone);
-            return if complete { Verdict::Accept } else { Verdict::AwaitCompletion };
+        match self.responsible_for(gone) {
+            heir if heir == self.address() => {
+                // Defect JBM-DESIGN-2: there is an answer before the queues are there.
+                let complete = self.shared.defects.design_2 || self.has_queues_of(gone);
+                if complete { Verdict::Accept } else { Verdict::AwaitCompletion }
+            }
+            // The heir may be gone as well, and that not have been noticed: it would be asked again and again in vain.
+            heir if heir == gone || request.unreachable == Some(heir) => Verdict::AwaitStart,
+            _ if !request.informed => Verdict::AwaitHeirs,
+            heir => Verdict::Redirect(heir),
         }
-        if heir == gone { Verdict::AwaitStart } else { Verdict::Redirect(heir) }
     }
 
     /// Who fails over for a process, for whoever was to do so, and so on; itself if it is not known to be gone.
@@ -129,13 +168,16 @@ impl Server {
         at
     }
 
-    /// Whether a process's queues came to this server as to the next process of the same node, which has bound its own
-    /// anew: then there is no takeover to wait for.
-    fn has_bound_anew(&self, process: Address) -> bool {
+    /// Whether a process's queues have come to this server: with those of a process that it has failed over for, or as
+    /// the next process of the same node has bound them anew.
+    fn has_queues_of(&self, process: Address) -> bool {
         let mut at = process;
         for _ in 0..=self.heirs.len() {
             if self.takeovers.iter().any(|takeover| takeover.failed == at) {
                 return false;
+            }
+            if at != process && self.failed_over_for.contains(&at) {
+                return true;
             }
             match self.heirs.get(&at) {
                 Some(&heir) if heir == self.address() => return at.node == self.me,

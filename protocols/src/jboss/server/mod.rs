@@ -94,6 +94,10 @@ pub enum Purpose {
     Prepare(SessionId, u64),
     /// A client can be told that it has committed.
     Commit(SessionId, u64),
+    /// It is known where to send the clients of a process that is gone.
+    FindHeirs(Address),
+    /// It is known how a takeover ends that was interrupted.
+    EndTakeover,
     /// A takeover can begin.
     BeginTakeover,
     /// A part has been merged; it was to be paged from here on.
@@ -101,7 +105,7 @@ pub enum Purpose {
     /// A part's binding is gone.
     DropBinding(Part),
     /// The takeover is complete.
-    CleanNode,
+    CleanNodes,
     /// Nothing waits for it.
     Nothing,
 }
@@ -194,7 +198,9 @@ impl Server {
                 let events = self.group.on_message(from, message, ctx);
                 self.on_group(events, ctx);
             }
-            Message::CreateConnection(session, reason) => self.on_create_connection(session, reason, ctx),
+            Message::CreateConnection(session, reason, unreachable) => {
+                self.on_create_connection(session, reason, unreachable, ctx);
+            }
             Message::Subscribe => self.on_subscribe(ctx),
             Message::Result(number, answer) => {
                 if let Some(purpose) = self.database.answered(number) {
@@ -282,8 +288,11 @@ impl Server {
 
     /// What was to be made safe is, or cannot be.
     pub(super) fn done(&mut self, purpose: Purpose, answer: Answer, ctx: &mut Ctx<'_>) {
-        if answer == Answer::Fenced && !matches!(purpose, Purpose::Merge(..) | Purpose::DropBinding(_)) {
-            return self.reboot(ctx); // Somebody has failed over for this process.
+        if answer == Answer::Fenced {
+            return match purpose {
+                Purpose::Merge(..) | Purpose::DropBinding(_) => self.takeover_interrupted(ctx),
+                _ => self.reboot(ctx), // Somebody has failed over for this process.
+            };
         }
         match purpose {
             Purpose::Register => self.registered(answer, ctx),
@@ -294,10 +303,12 @@ impl Server {
             Purpose::LoadPage(queue) => self.page_loaded(queue, answer, ctx),
             Purpose::Prepare(session, transaction) => self.reply(session, Message::Prepared(transaction), ctx),
             Purpose::Commit(session, transaction) => self.committed(session, transaction, ctx),
+            Purpose::FindHeirs(of) => self.heirs_found(of, answer, ctx),
+            Purpose::EndTakeover => self.end_takeover(answer, ctx),
             Purpose::BeginTakeover => self.granted(answer, ctx),
             Purpose::Merge(part, from) => self.part_merged(part, from, answer, ctx),
             Purpose::DropBinding(part) => self.binding_dropped(part, ctx),
-            Purpose::CleanNode => self.taken_over(ctx),
+            Purpose::CleanNodes => self.taken_over(ctx),
             Purpose::Nothing => {}
         }
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{Ctx, Purpose, Server};
 use crate::jboss::database::{Answer, Part, Statement};
-use crate::jboss::message::{Item, Message, QueueId, Timer};
+use crate::jboss::message::{Message, QueueId, Timer};
 use crate::jboss::queue::{Held, Paging};
 use crate::jboss::state::ServerPhase;
 use crate::services::membership::Address;
@@ -68,34 +68,38 @@ impl Server {
                 }
                 self.next_part(ctx);
             }
-            Answer::Refused(by) => self.refused(by, ctx),
+            Answer::Refused(heirs) => self.refused(heirs, ctx),
             other => unreachable!("{other:?} to the beginning of a takeover"),
         }
     }
 
     /// Another has the failed process's queues: its own next process, or whoever failed over for it before this server
     /// became the heir.
-    fn refused(&mut self, by: Address, ctx: &mut Ctx<'_>) {
-        let Some(takeover) = self.takeovers.pop_front() else { return };
-        let lives = self.group.view().is_some_and(|view| view.has(by));
-        if lives || self.heirs.contains_key(&by) {
-            self.heirs.insert(takeover.failed, by);
-            // Everybody sends clients here for it.
-            self.tell_members(&Message::Heirs(vec![(takeover.failed, by)]), ctx);
-        }
-        if self.takeovers.iter().any(|other| other.failed == by) {
-            // They come with the queues of that one.
-            self.takeovers.push_back(Takeover { begun: false, ..takeover });
-        } else if !lives && [self.address(), by].contains(&self.responsible_for(takeover.failed)) {
-            self.failed_over_for.insert(takeover.failed);
-        }
+    fn refused(&mut self, heirs: Vec<(Address, Address)>, ctx: &mut Ctx<'_>) {
+        self.takeovers.pop_front();
+        self.heirs.extend(heirs.iter().copied());
+        // Everybody sends clients there. If that one is gone too, the queues come with those of that one.
+        self.tell_members(&Message::Heirs(heirs), ctx);
         self.unblock(ctx);
         self.begin_takeover(ctx);
     }
 
+    /// The failed process's own next one has bound its queues anew meanwhile. The database knows whose they are.
+    pub(super) fn takeover_interrupted(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(takeover) = self.takeovers.front() {
+            self.database.ask(Statement::FindHeirs { of: takeover.failed }, Purpose::EndTakeover, ctx);
+        }
+    }
+
+    pub(super) fn end_takeover(&mut self, answer: Answer, ctx: &mut Ctx<'_>) {
+        let Answer::Heirs(heirs) = answer else { unreachable!("{answer:?} to a question for heirs") };
+        // What had been merged before stays where it is.
+        let is_heir = heirs.first().is_some_and(|&(_, heir)| heir == self.address());
+        if is_heir { self.taken_over(ctx) } else { self.refused(heirs, ctx) }
+    }
+
     fn next_part(&mut self, ctx: &mut Ctx<'_>) {
         let Some(takeover) = self.takeovers.front_mut() else { return };
-        let failed = takeover.failed;
         while let Some(part) = takeover.parts.pop_front() {
             let Some(queue) = self.queues.get(&part.1) else {
                 // It is not deployed here, which is a warning and no more: the part stays bound to its node.
@@ -115,16 +119,12 @@ impl Server {
             let next = queue.paging.next;
             return self.database.ask(Statement::Merge { part, heir, room, next }, Purpose::Merge(part, next), ctx);
         }
-        self.database.ask(Statement::CleanNode { failed }, Purpose::CleanNode, ctx);
+        self.database.ask(Statement::CleanNodes { heir: self.address() }, Purpose::CleanNodes, ctx);
     }
 
     /// A part's messages belong to this server. They are held, as the clients of the failed node may have had them.
     pub(super) fn part_merged(&mut self, part: Part, from: u64, answer: Answer, ctx: &mut Ctx<'_>) {
-        let (items, paged) = match answer {
-            Answer::Merged(items, paged) => (items, paged),
-            _ => (Vec::new(), 0), // Another has it by now.
-        };
-        let items: Vec<Item> = items;
+        let Answer::Merged(items, paged) = answer else { unreachable!("{answer:?} to a merge") };
         let room = self.queues.get(&part.1).map_or(0, |queue| queue.room(self.shared.config.full_size));
         if let Some(queue) = self.queues.get_mut(&part.1) {
             let until = ctx.now() + self.shared.config.recover_deliveries_timeout;
