@@ -35,6 +35,14 @@ pub(super) struct Extent {
     pub torn: u64,
 }
 
+impl Drop for Lines {
+    /// Closing the file is not enough: a process that another thread is just starting has it open as well for a moment.
+    fn drop(&mut self) {
+        // If it cannot be unlocked, the end of the process does it.
+        let _ = self.file.unlock();
+    }
+}
+
 impl Lines {
     /// Opens a file to go on with it, or makes an empty one. Each line is handed to `each` with its place in the file. A
     /// torn one is taken off the end before anything is appended.
