@@ -256,8 +256,8 @@ impl Tables {
 
     /// Runs what only the server may do that fails over for the node that had the part.
     fn taken(&mut self, part: Part, heir: Address, run: impl FnOnce(&mut Self) -> Answer) -> Answer {
-        let had = self.processes.get(&part.0).copied();
-        let taker = had.and_then(|had| self.takeovers.get(&had)).copied();
+        let had = self.processes.get(&part.0);
+        let taker = had.and_then(|had| self.takeovers.get(had)).copied();
         // Defect JBM-L4: once begun, a takeover goes on, although the node's next process has bound its queues anew.
         if taker == Some(heir) || self.defects.l4 { self.fenced(heir, None, run) } else { Answer::Fenced }
     }

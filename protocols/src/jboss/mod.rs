@@ -29,8 +29,9 @@
 //! 2. What was merged is held: clients of the failed server may have it unacknowledged. It is returned to the queue
 //!    when its session has said that it does not have it, or after `recover-deliveries-timeout`.
 //! 3. A client notices a failure once, closes its valve, tries its server again, and then hops (`client/failover.rs`). A
-//!    server that is not the heir tells it who is, and if that one cannot be reached, it the next one lets the client wait until that is noticed; the heir blocks the request until the takeover is complete; a server
-//!    that sees no failover says so after `failover-start-timeout`.
+//!    server that is not the heir tells it who is, by the word of the database; if that one cannot be reached, whoever is
+//!    asked next blocks the request until that has been noticed. The heir blocks it until the takeover is complete. A
+//!    server that sees no failover says so after `failover-start-timeout`.
 //! 4. The client makes its objects again, says what it holds, is started, and opens the valve. What was under way is
 //!    sent again, marked as a repetition.
 //! 5. A connection is moved on purpose (back to a server that has returned, to a new one, away from one that is taken

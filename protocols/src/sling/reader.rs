@@ -163,18 +163,16 @@ impl Reader {
     ) -> Result<Option<Member>, Newer> {
         let read = |path| source.client.read(path);
         let Some(name) = read(id_map(node)).map(|Value([name, ..])| SlingId(name)) else { return Ok(None) };
-        let token = read(sync_token(name)).map(|Value([seq, ..])| seq);
-        if token.is_some_and(|token| token > source.descriptor.seq) {
+        let token = read(sync_token(name));
+        if token.is_some_and(|Value([seq, ..])| seq > source.descriptor.seq) {
             return Err(Newer);
         }
         let Some(election) = read(election_id(name)).and_then(|id| ElectionId::of(id, name)) else { return Ok(None) };
         // SLING-11450: nobody remembered who had been a member before.
         let is_established = self.has_seen(node, election) && !defects.sling_11450;
         // SLING-11496: a token of an earlier life would do.
-        let has_started = token.is_some_and(|token| {
-            let is_current = read(sync_token(name)) == Some(election.token(token, defects));
-            is_current && token >= source.descriptor.seq || defects.sling_11496
-        });
+        let has_started =
+            token.is_some_and(|token| token == election.token(source.descriptor.seq, defects) || defects.sling_11496);
         if wants_token && !is_established && !has_started {
             return Ok(None);
         }

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 
 use super::JournalError;
@@ -19,7 +20,7 @@ const CHECKSUM: usize = 11;
 #[derive(Debug)]
 pub(super) struct Lines {
     path: PathBuf,
-    file: File,
+    file: LockedFile,
     /// Where the last whole line ends.
     end: u64,
     /// Whether there may be part of a line behind it.
@@ -35,11 +36,29 @@ pub(super) struct Extent {
     pub torn: u64,
 }
 
-impl Drop for Lines {
+/// An open file with a lock on it.
+#[derive(Debug)]
+pub(super) struct LockedFile(File);
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl DerefMut for LockedFile {
+    fn deref_mut(&mut self) -> &mut File {
+        &mut self.0
+    }
+}
+
+impl Drop for LockedFile {
     /// Closing the file is not enough: a process that another thread is just starting has it open as well for a moment.
     fn drop(&mut self) {
         // If it cannot be unlocked, the end of the process does it.
-        let _ = self.file.unlock();
+        let _ = self.0.unlock();
     }
 }
 
@@ -60,6 +79,7 @@ impl Lines {
         let is_new = !path.exists();
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
         lock(path, file.try_lock())?;
+        let file = LockedFile(file);
         let extent = scan(path, &file, each)?;
         if is_new {
             sync_folder(path).map_err(failed)?;
@@ -105,7 +125,7 @@ impl Lines {
 pub(super) fn read(
     path: &Path,
     each: impl FnMut(u64, &str) -> Result<(), String>,
-) -> Result<(File, Extent), JournalError> {
+) -> Result<(LockedFile, Extent), JournalError> {
     let failed = |error| JournalError::Open { path: path.to_owned(), error };
     let metadata = fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
@@ -113,6 +133,7 @@ pub(super) fn read(
     }
     let file = File::open(path).map_err(failed)?;
     lock(path, file.try_lock_shared())?;
+    let file = LockedFile(file);
     let extent = scan(path, &file, each)?;
     Ok((file, extent))
 }

@@ -29,7 +29,7 @@ pub struct Shards {
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
-    file: File,
+    file: lines::LockedFile,
     header: Header,
     /// Counted from zero.
     number: u32,

@@ -207,7 +207,9 @@ impl Client {
             (Hop::To(server), _) => self.turn_to(server, reason, ctx),
             (Hop::ToHeir(heir), _) => {
                 self.turn_to(heir.node, reason, ctx);
-                self.attempt = self.attempt.map(|attempt| Attempt { named: Some(heir), ..attempt });
+                if let Some(attempt) = &mut self.attempt {
+                    attempt.named = Some(heir);
+                }
             }
             (Hop::Original, Some(failed)) => self.turn_to(failed.node, Reason::Resume(failed), ctx),
             (Hop::Original | Hop::Guess, _) => {

@@ -13,7 +13,7 @@ use crate::sling::instance::Instance;
 use crate::sling::node::{Node, Timer};
 use crate::sling::pool::Task;
 use crate::sling::reader::{id_map, sync_token, view_token};
-use crate::sling::view::{Member, SlingId, TopologyView};
+use crate::sling::view::{ElectionId, Member, SlingId, TopologyView};
 
 impl Instance {
     /// Begins to sync a view; an earlier sync is discarded.
@@ -179,13 +179,14 @@ impl Instance {
 
     /// The members of a view whose tokens are still to be seen.
     fn is_late(&self, part: Part, view: &TopologyView) -> Vec<ClusterNodeId> {
-        let view_token_wanted = self.next_view_token(view);
-        let is_late = |member: &&Member| match part {
-            Part::ViewToken => self.client.read(view_token(member.election.sling_id)) != Some(view_token_wanted),
-            _ => {
-                let token = member.election.token(view.seq, self.shared.defects);
-                self.client.read(sync_token(member.election.sling_id)) != Some(token)
-            }
+        let agreed = (part == Part::ViewToken).then(|| self.next_view_token(view));
+        let is_late = |member: &&Member| {
+            let ElectionId { sling_id, .. } = member.election;
+            let (path, wanted) = match agreed {
+                Some(token) => (view_token(sling_id), token),
+                None => (sync_token(sling_id), member.election.token(view.seq, self.shared.defects)),
+            };
+            self.client.read(path) != Some(wanted)
         };
         view.members.iter().filter(is_late).map(|member| member.node).collect()
     }
