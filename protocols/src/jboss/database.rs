@@ -128,8 +128,8 @@ pub enum Answer {
     Duplicate,
     /// The process that asks has been failed over for.
     Fenced,
-    /// The parts to merge, and the transactions that came with them.
-    Granted(Vec<Part>, Vec<PreparedTransaction>),
+    /// The processes that are failed over for, the parts to merge, and the transactions that came with them.
+    Granted(Vec<Address>, Vec<Part>, Vec<PreparedTransaction>),
     /// Processes that were failed over for, each with its heir.
     Heirs(Vec<(Address, Address)>),
     /// Somebody else fails over for the node, or has done so: it, who has that one's queues, and so on.
@@ -356,7 +356,7 @@ impl Tables {
             of.iter().filter(|other| self.processes.get(&other.node) == Some(other)).map(|other| other.node).collect();
         let transactions = self.prepared.iter().filter(|transaction| nodes.contains(&transaction.owner.0)).cloned();
         let parts = self.bindings.iter().copied().filter(|(node, _)| nodes.contains(node) && *node != heir.node);
-        Answer::Granted(parts.collect(), transactions.collect())
+        Answer::Granted(of.iter().copied().collect(), parts.collect(), transactions.collect())
     }
 
     fn merge(&mut self, part: Part, to: Part, room: u64, next: u64) -> Answer {

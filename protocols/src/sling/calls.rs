@@ -6,19 +6,19 @@ use std::time::Duration;
 use sim_core::Context;
 
 use super::instance::Instance;
-use super::listener::{Call, EventKind, Heard, ListenerId};
+use super::listener::{Call, Event, EventKind, Heard, ListenerId};
 use super::node::{Node, Timer};
-use super::view::TopologyView;
 
 impl Instance {
     /// Calls a listener. A topology that it is told of is current for it from here on.
-    pub(super) fn call(&mut self, to: ListenerId, kind: EventKind, view: Arc<TopologyView>, ctx: &mut Context<Node>) {
+    pub(super) fn call(&mut self, to: ListenerId, event: Event, ctx: &mut Context<Node>) {
         let listener = &mut self.listeners[to.0 as usize];
         if !listener.bound {
             return; // It was unbound while the event waited.
         }
-        let heard = Heard { binding: listener.binding, kind, view: Arc::clone(&view), registered: listener.registered };
-        listener.heard.push(heard);
+        let Event { kind, view, instead } = event;
+        let (binding, registered) = (listener.binding, listener.registered);
+        listener.heard.push(Heard { binding, kind, view: Arc::clone(&view), instead, registered });
         if kind != EventKind::Changing {
             listener.current = Some(view);
         }

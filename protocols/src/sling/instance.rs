@@ -366,7 +366,7 @@ impl Instance {
         }
         match self.read_topology(ctx.now()) {
             Reading::View(view) => self.handle_new_view(Arc::new(view), ctx),
-            Reading::Undefined => self.handle_changing(ctx),
+            Reading::Undefined => self.handle_changing(None, ctx),
             Reading::Outdated => {}
         }
     }

@@ -68,7 +68,7 @@ pub const PROPERTIES: &[Property] = &[
         Class::Liveness,
         "S4: in the end the listeners of all running instances have the same topology, with all of these in it.",
     ),
-    property(NO_SPURIOUS_CHANGE, Class::Safety, "S4: a listener is not told of the same topology again and again."),
+    property(NO_SPURIOUS_CHANGE, Class::Safety, "S4: a listener is not told of the same topology again for no reason."),
     property(
         NO_CANCELLED_SYNC_RUNS,
         Class::Safety,
@@ -188,12 +188,14 @@ impl State for NoTwoTopologies {
 }
 
 /// What is known of a listener when it is told something: the last topology, what it heard since, and how often that
-/// topology has come.
+/// topology has come again without another one having been seen in between.
 #[derive(Clone, Debug, Default)]
 struct Before {
     binding: u32,
     topology: Option<Arc<TopologyView>>,
     changing: bool,
+    /// Whether discovery saw another topology when it last said that the present one is changing.
+    saw_another: bool,
     repeated: u32,
 }
 
@@ -243,6 +245,7 @@ impl Before {
     fn hear(&mut self, told: &Heard) {
         self.changing = told.kind == EventKind::Changing;
         if self.changing {
+            self.saw_another = told.instead.is_some();
             return;
         }
         self.repeated = if self.is_repeated_by(told) { self.repeated + 1 } else { 0 };
@@ -250,7 +253,8 @@ impl Before {
     }
 
     fn is_repeated_by(&self, told: &Heard) -> bool {
-        told.kind == EventKind::Changed && self.topology.as_ref().is_some_and(|old| old.is_synced_like(&told.view))
+        let same = self.topology.as_ref().is_some_and(|old| old.is_synced_like(&told.view));
+        told.kind == EventKind::Changed && same && !self.saw_another
     }
 }
 
@@ -289,6 +293,9 @@ fn is_there(world: &World<Node>, election: ElectionId) -> bool {
 }
 
 fn no_spurious_change(_: &World<Node>, before: &Before, told: &Heard) -> Result<(), String> {
+    if told.instead.as_ref().is_some_and(|instead| instead.is_synced_like(&told.view)) {
+        return Err(format!("Changing, although discovery saw nothing but {} again", told.view));
+    }
     // Once is possible: a topology can be undefined for a moment and then be what it was.
     if before.repeated >= 1 && before.is_repeated_by(told) {
         return Err(format!("Changed, for the third time in a row, to {}", told.view));

@@ -32,6 +32,8 @@ pub struct Heard {
     pub kind: EventKind,
     /// The topology that comes with it; with TOPOLOGY_CHANGING, the one that it is about.
     pub view: Arc<TopologyView>,
+    /// With TOPOLOGY_CHANGING, what discovery saw instead; `None` if it saw no topology at all.
+    pub instead: Option<Arc<TopologyView>>,
     /// Whether it was still registered.
     pub registered: bool,
 }
@@ -69,11 +71,20 @@ impl Listener {
     }
 }
 
+/// What listeners are to be told.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub kind: EventKind,
+    pub view: Arc<TopologyView>,
+    /// As in [`Heard::instead`].
+    pub instead: Option<Arc<TopologyView>>,
+}
+
 /// An entry of the sender's queue.
 #[derive(Clone, Debug)]
 pub(super) enum Queued {
     /// An event for one listener.
-    Event { to: ListenerId, kind: EventKind, view: Arc<TopologyView> },
+    Event(ListenerId, Event),
     /// Everything in front of it has been heard: the sync of this view may begin.
     FlushMarker { view: Arc<TopologyView>, modifications: u64 },
 }

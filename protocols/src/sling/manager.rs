@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sim_core::Context;
 
 use super::instance::Instance;
-use super::listener::{EventKind, Listener, ListenerId, Queued};
+use super::listener::{Event, EventKind, Listener, ListenerId, Queued};
 use super::node::{Node, Timer};
 use super::pool::Task;
 use super::reader::Reading;
@@ -96,8 +96,8 @@ impl Instance {
         self.listeners.iter_mut().for_each(Listener::reset);
     }
 
-    /// There is no topology at present, or there will be another one.
-    pub(super) fn handle_changing(&mut self, ctx: &mut Context<Node>) {
+    /// There is no topology at present, or there will be another one `instead`.
+    pub(super) fn handle_changing(&mut self, instead: Option<&Arc<TopologyView>>, ctx: &mut Context<Node>) {
         if self.manager.pending.take().is_some() {
             self.manager.modifications += 1;
             // SLING-5173: a sync that had begun came to its end.
@@ -112,7 +112,7 @@ impl Instance {
         self.manager.changing = true;
         let Some(previous) = self.manager.previous.clone().filter(|_| self.manager.activated) else { return };
         ctx.mark("topology-changing");
-        self.enqueue_for_all(EventKind::Changing, &previous, ctx);
+        self.enqueue_for_all(Event { kind: EventKind::Changing, view: previous, instead: instead.cloned() }, ctx);
     }
 
     /// This is the topology now.
@@ -138,7 +138,7 @@ impl Instance {
 
     /// Waits for more changes before it does anything about this one.
     fn delay(&mut self, view: Arc<TopologyView>, ctx: &mut Context<Node>) {
-        self.handle_changing(ctx);
+        self.handle_changing(Some(&view), ctx);
         if self.shared.config.min_event_delay.is_zero() {
             return self.take(view, ctx);
         }
@@ -180,14 +180,14 @@ impl Instance {
                 Difference::Nothing => return,
                 Difference::Properties => {
                     ctx.mark("properties-changed");
-                    self.enqueue_for_all(EventKind::Properties, &view, ctx);
-                    self.manager.previous = Some(view);
+                    self.manager.previous = Some(Arc::clone(&view));
+                    self.enqueue_for_all(Event { kind: EventKind::Properties, view, instead: None }, ctx);
                     return;
                 }
                 Difference::Structure => {}
             }
         }
-        self.handle_changing(ctx);
+        self.handle_changing(Some(&view), ctx);
         self.manager.pending = Some(Arc::clone(&view));
         // SLING-5173: nobody but those who had seen somebody leave had a reason to sync.
         if self.shared.defects.sling_5173_sync
@@ -230,7 +230,8 @@ impl Instance {
         manager.established = true;
         if manager.previous.replace(Arc::clone(&view)).is_some() {
             ctx.mark("topology-changed");
-            self.enqueue_for_all(EventKind::Changed, &view, ctx);
+            let view = Arc::clone(&view);
+            self.enqueue_for_all(Event { kind: EventKind::Changed, view, instead: None }, ctx);
         }
         self.enqueue_init(&view, ctx);
         self.release_jobs(ctx);
@@ -241,15 +242,15 @@ impl Instance {
         for listener in self.listeners.iter_mut().filter(|listener| listener.bound && !listener.initialized) {
             ctx.mark("topology-init");
             listener.initialized = true;
-            let event = Queued::Event { to: listener.id, kind: EventKind::Init, view: Arc::clone(view) };
-            self.sender.queue.push_back(event);
+            let event = Event { kind: EventKind::Init, view: Arc::clone(view), instead: None };
+            self.sender.queue.push_back(Queued::Event(listener.id, event));
         }
         self.call_next(ctx);
     }
 
-    fn enqueue_for_all(&mut self, kind: EventKind, view: &Arc<TopologyView>, ctx: &mut Context<Node>) {
+    fn enqueue_for_all(&mut self, event: Event, ctx: &mut Context<Node>) {
         for listener in self.listeners.iter().filter(|listener| listener.bound && listener.initialized) {
-            self.sender.queue.push_back(Queued::Event { to: listener.id, kind, view: Arc::clone(view) });
+            self.sender.queue.push_back(Queued::Event(listener.id, event.clone()));
         }
         self.call_next(ctx);
     }
@@ -260,7 +261,7 @@ impl Instance {
             match self.sender.queue.pop_front() {
                 None => return,
                 Some(Queued::FlushMarker { view, modifications }) => self.flushed(view, modifications, ctx),
-                Some(Queued::Event { to, kind, view }) => self.call(to, kind, view, ctx),
+                Some(Queued::Event(to, event)) => self.call(to, event, ctx),
             }
         }
     }

@@ -14,6 +14,8 @@ use crate::services::membership::Address;
 pub struct Takeover {
     /// The process that is gone.
     pub failed: Address,
+    /// Whose queues come with it: those that the failed one had not finished failing over for.
+    granted: Vec<Address>,
     /// Whether it has begun.
     pub(super) begun: bool,
     /// The parts that are still to be merged, once the database has granted them.
@@ -27,7 +29,13 @@ impl Server {
     pub(super) fn take_over(&mut self, failed: Address, ctx: &mut Ctx<'_>) {
         let known = self.takeovers.iter().any(|takeover| takeover.failed == failed);
         if !known && !self.failed_over_for.contains(&failed) {
-            self.takeovers.push_back(Takeover { failed, begun: false, parts: VecDeque::new(), loading: None });
+            self.takeovers.push_back(Takeover {
+                failed,
+                granted: Vec::new(),
+                begun: false,
+                parts: VecDeque::new(),
+                loading: None,
+            });
             self.begin_takeover(ctx);
         }
     }
@@ -61,7 +69,8 @@ impl Server {
     pub(super) fn granted(&mut self, answer: Answer, ctx: &mut Ctx<'_>) {
         let Some(takeover) = self.takeovers.front_mut() else { return };
         match answer {
-            Answer::Granted(parts, transactions) => {
+            Answer::Granted(granted, parts, transactions) => {
+                takeover.granted = granted;
                 takeover.parts = parts.into();
                 for transaction in transactions {
                     self.prepared.insert(transaction.id, Vec::new());
@@ -174,7 +183,7 @@ impl Server {
         if self.shared.defects.l1 {
             self.failed_over_for.clear();
         }
-        self.failed_over_for.insert(takeover.failed);
+        self.failed_over_for.extend(takeover.granted.iter().chain([&takeover.failed]));
         ctx.mark("takeover-complete");
         self.tell_members(&Message::FailoverEnd(takeover.failed), ctx);
         self.unblock(ctx);

@@ -275,13 +275,21 @@ impl Membership {
     }
 
     /// Installs those of another's views that come after the present one. None, if one of them is without this member:
-    /// the others have acted on that, even if it was let in again since. None either, if none of them was made by a
-    /// member of the present view: what happened in between cannot be known any more.
+    /// the others have acted on that, even if it was let in again since, and even if it hears only now that it was ever
+    /// let in. None either, if none of them was made by a member of the present view: what happened in between cannot
+    /// be known any more.
     fn on_install<A: Carrier>(&mut self, chain: Vec<Arc<View>>, ctx: &mut Context<A>) {
         let follows = |present: Option<&Arc<View>>, view: &View| {
             present.is_none_or(|present| view.id > present.id && (view.merged || present.has(view.id.creator)))
         };
-        let removes = |view: &Arc<View>| !view.has(self.me) && view.previous.contains(&self.me);
+        // Whoever made it had not heard that this member was let in, even if it lets it in now.
+        let passes_over = |view: &View| {
+            let next = |present: &Arc<View>| view.id > present.id && present.has(view.id.creator);
+            !view.merged && self.view().is_some_and(next)
+        };
+        let removes = |view: &Arc<View>| {
+            if view.previous.contains(&self.me) { !view.has(self.me) } else { passes_over(view) }
+        };
         let cut_off = || {
             let later = self.view().zip(chain.last()).is_some_and(|(present, last)| last.id > present.id);
             later && !chain.iter().any(|view| follows(self.view(), view))
@@ -290,6 +298,7 @@ impl Membership {
         match self.status {
             Status::Leaving if out => self.out(ctx),
             Status::Member if out => self.shunned(ctx),
+            Status::Joining if out => self.join_anew(ctx),
             _ => {
                 for view in chain {
                     if view.has(self.me) && follows(self.view(), &view) {
@@ -334,8 +343,14 @@ impl Membership {
     fn shunned<A: Carrier>(&mut self, ctx: &mut Context<A>) {
         self.status.step(Happening::Shunned);
         self.forget(ctx);
-        self.me.incarnation = ctx.random() as u32;
         self.events.push(Event::Shunned);
+        self.join_anew(ctx);
+    }
+
+    /// Joins under another address: the group takes the present one for dead.
+    fn join_anew<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        self.me.incarnation = ctx.random() as u32;
+        ctx.cancel_timer(Timer::Join.into());
         self.search(ctx);
     }
 
