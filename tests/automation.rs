@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 
 use saphyr::{LoadableYamlNode, YamlOwned};
 use tempfile::TempDir;
-use tests::{fencepost, workspace};
+use tests::{fencepost, files, workspace};
 
 type Variables = BTreeMap<String, String>;
 
@@ -138,7 +138,6 @@ impl Workflow {
 
     /// Every member of its matrix, if it has one.
     fn job(&self, name: &str, job: &YamlOwned, machine: &Machine, used: &mut Variables) -> bool {
-        assert!(get(job, "timeout-minutes").is_some(), "{}: {name} could run for ever", self.path);
         let matrix = get(job, "strategy").map(|strategy| at(strategy, &["matrix", "shard"]));
         let members: Vec<Option<String>> = match matrix {
             Some(shards) => list(shards).iter().map(|shard| Some(text(shard))).collect(),
@@ -203,6 +202,19 @@ fn evaluated(value: &str, member: Option<&str>) -> String {
         value.replace("${{ matrix.shard }}", member.unwrap_or("no matrix")).replace("${{ github.run_number }}", "7");
     assert!(!value.contains("${{"), "this test does not know what {value} stands for");
     value.trim().to_owned()
+}
+
+#[test]
+fn every_workflow_asks_for_no_more_rights_than_it_needs_and_comes_to_an_end() {
+    let workflows = files(".github/workflows", &[".yml"]);
+    assert!(workflows.len() >= 3, "{} workflows", workflows.len());
+    for file in workflows {
+        let [workflow] = &yaml(&file.path)[..] else { panic!("{} is one document", file.path) };
+        assert_eq!(text(at(workflow, &["permissions", "contents"])), "read", "{}", file.path);
+        for (name, job) in at(workflow, &["jobs"]).as_mapping().expect("jobs have names") {
+            assert!(get(job, "timeout-minutes").is_some(), "{}: {} could run for ever", file.path, text(name));
+        }
+    }
 }
 
 #[test]

@@ -239,6 +239,47 @@ fn shards_with_a_limit_of_time_are_merged_and_continued() {
     assert!(seeds(&more) > seeds(&merged), "{} seeds and then {}", seeds(&merged), seeds(&more));
 }
 
+/// A canary may violate what it expects as often as it likes; one seed that violates something else is still told.
+#[test]
+fn an_unexpected_failure_behind_many_expected_ones_is_shown_and_counts() {
+    let place = Place::new();
+    let canary = UNFENCED.replace("seeds = 40", "seeds = 400").replace(
+        "[[invariant]]\nsometimes",
+        "[[invariant]]\neventually = \"one-holder\"\nwithin = \"1s\"\n[[invariant]]\nsometimes",
+    );
+    let canary = format!("{canary}[expect]\nviolates = \"one-holder\"\n");
+    fs::write(place.path("scenarios/lease/unfenced.toml"), canary).expect("it can be written");
+    let ran = place.run("fuzz lease/unfenced --message-format json");
+    let causes = ran.json[0]["causes"].as_array().expect("a list");
+    let of = |name: &str| causes.iter().filter(|cause| cause["invariant"] == name).count();
+    assert!(of("one-holder") > 0 && of("writes-in-order") > 0, "{}", ran.out);
+    assert_eq!((ran.code, &ran.json[0]["invariant"]), (Some(10), &Value::from("writes-in-order")), "{}", ran.out);
+}
+
+#[test]
+fn many_failures_of_two_causes_are_two_groups() {
+    let ran = |line: &str| {
+        let output = fencepost().args(line.split_whitespace()).output().expect("the command can be run");
+        Ran::new(line, output)
+    };
+    let json = ran("fuzz artemis/defects/ARTEMIS-1837 --seeds 300 --message-format json");
+    let causes = json.json[0]["causes"].as_array().expect("a list");
+    assert_eq!(causes.len(), 2, "{}", json.out);
+    let seeds: u64 = causes.iter().filter_map(|cause| cause["seeds"].as_u64()).sum();
+    assert_eq!(Some(seeds), json.json[0]["failed"].as_u64());
+    assert!(seeds > 50, "{seeds} failures are not many");
+    for cause in causes {
+        let (first, message) =
+            (cause["first_seed"].as_str().expect("a seed"), cause["message"].as_str().expect("a text"));
+        let replayed = ran(&format!("replay artemis/defects/ARTEMIS-1837 --seed {first}"));
+        let said: Vec<&str> = replayed.out.split_whitespace().collect();
+        let message: Vec<&str> = message.split_whitespace().take(8).collect();
+        assert!(said.windows(message.len()).any(|words| words == message), "{message:?} in {}", replayed.out);
+    }
+    let shown = ran("fuzz artemis/defects/ARTEMIS-1837 --seeds 300");
+    assert!(shown.out.contains(" of 300 seeds fail in 2 ways:"), "{}", shown.out);
+}
+
 #[test]
 fn journals_that_do_not_make_up_a_campaign_are_refused() {
     let place = Place::new();

@@ -51,7 +51,7 @@ impl Catalogue {
     pub fn open(registry: &Registry) -> io::Result<Self> {
         let here = Path::new(FOLDER);
         let on_disk = if here.is_dir() { Self::of_folder(here)? } else { Catalogue { entries: Vec::new() } };
-        Ok(if on_disk.entries.is_empty() { Self::embedded(registry) } else { on_disk })
+        Ok(if on_disk.entries.is_empty() { Self::built_in(registry) } else { on_disk })
     }
 
     /// The scenarios of a folder.
@@ -66,7 +66,8 @@ impl Catalogue {
         Ok(Catalogue { entries })
     }
 
-    fn embedded(registry: &Registry) -> Self {
+    /// The scenarios that are built in and whose protocol is registered.
+    pub fn built_in(registry: &Registry) -> Self {
         let entries = EMBEDDED.iter().filter_map(|&(path, text)| {
             let name = path.strip_suffix(".toml")?;
             let known = protocol(text).is_some_and(|protocol| registry.get(&protocol).is_some());

@@ -1,5 +1,6 @@
 //! Scenario files: their format, what samples and runs them, and what reports on them.
 
+pub mod bytes;
 pub mod catalogue;
 pub mod cause;
 pub mod cli;

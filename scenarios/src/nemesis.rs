@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sim_core::{
-    ClockSetting, Degradation, DiskTrouble, Fault, HostId, Instant, Member, NodeId, PlannedFault, Randomness, Schedule,
-    Select, Site, Trigger,
+    ClockSetting, Degradation, DiskTrouble, Draw, Fault, HostId, Instant, Member, NodeId, PlannedFault, Randomness,
+    Schedule, Select, Site, Trigger,
 };
 
 use crate::format::{RandomFault, RandomFaults, RandomKind, Scenario};
@@ -21,23 +21,40 @@ const DRAWS_PER_FAULT: u32 = 512;
 /// Where clocks are drawn; kinds of fault have the sites from zero.
 const CLOCKS: Site = Site::Plan(1000);
 
+/// Where the nemesis gets its decisions: from a seed, or from the bytes of a fuzzer.
+pub trait Decisions {
+    /// The `n`-th decision at a site. The first one of a kind of fault says by its lowest bit whether the schedule has
+    /// that kind at all.
+    fn draw(&mut self, site: Site, n: u32) -> Draw;
+}
+
+impl Decisions for Randomness {
+    fn draw(&mut self, site: Site, n: u32) -> Draw {
+        Randomness::draw(self, site, n)
+    }
+}
+
 /// What `seed` makes of a scenario.
 pub fn schedule(scenario: &Scenario, seed: u64) -> Schedule {
-    let mut randomness = Randomness::new(seed);
-    let mut schedule = Schedule::seeded(seed);
-    schedule.clocks = clocks(scenario, &mut randomness);
+    decided(scenario, Schedule::seeded(seed), &mut Randomness::new(seed))
+}
+
+/// What these decisions make of a scenario: a schedule with its clocks, steps and random faults. Whatever they are, it
+/// keeps to what the scenario allows.
+pub fn decided(scenario: &Scenario, mut schedule: Schedule, decisions: &mut dyn Decisions) -> Schedule {
+    schedule.clocks = clocks(scenario, decisions);
     schedule.faults.faults.extend(scenario.steps.iter().cloned());
     if let Some(random) = &scenario.random {
-        schedule.faults.faults.extend(sample(random, &scenario.members, &mut randomness));
+        schedule.faults.faults.extend(sample(random, &scenario.members, decisions));
     }
     schedule
 }
 
-fn clocks(scenario: &Scenario, randomness: &mut Randomness) -> BTreeMap<NodeId, ClockSetting> {
+fn clocks(scenario: &Scenario, decisions: &mut dyn Decisions) -> BTreeMap<NodeId, ClockSetting> {
     let mut clocks = BTreeMap::new();
     for range in &scenario.clocks {
         // One decision a node, so that no node's clock depends on which others are set.
-        let mut draws = Draws::from(randomness, CLOCKS, range.node.0.into());
+        let mut draws = Draws::from(decisions, CLOCKS, range.node.0.into());
         let offset = draws.duration(range.offset);
         let drift_ppm = draws.signed((range.drift_ppm.0.into(), range.drift_ppm.1.into())) as i32;
         clocks.insert(range.node, ClockSetting { offset, drift_ppm });
@@ -46,14 +63,14 @@ fn clocks(scenario: &Scenario, randomness: &mut Randomness) -> BTreeMap<NodeId, 
 }
 
 /// The random faults of one seed, kind by kind, each kind in order of time.
-pub fn sample(random: &RandomFaults, members: &[Member], randomness: &mut Randomness) -> Vec<PlannedFault> {
+pub fn sample(random: &RandomFaults, members: &[Member], decisions: &mut dyn Decisions) -> Vec<PlannedFault> {
     let mut faults = Vec::new();
     for kind in &random.kinds {
         let site = Site::Plan(kind.fault.number());
         // The first decision of a kind is whether this seed has it at all.
-        let left_out = random.swarm && randomness.draw(site, 0)[0] & 1 == 0;
+        let left_out = random.swarm && decisions.draw(site, 0)[0] & 1 == 0;
         if !left_out {
-            faults.extend(strikes(kind, random, members, randomness));
+            faults.extend(strikes(kind, random, members, decisions));
         }
     }
     faults
@@ -64,14 +81,14 @@ fn strikes(
     kind: &RandomKind,
     random: &RandomFaults,
     members: &[Member],
-    randomness: &mut Randomness,
+    decisions: &mut dyn Decisions,
 ) -> Vec<PlannedFault> {
     let site = Site::Plan(kind.fault.number());
     let (mut at, end) = random.window;
     let mut planned: Vec<PlannedFault> = Vec::new();
     let mut in_force: Vec<(Instant, Option<Victim>)> = Vec::new();
     for number in 0..IDS_PER_KIND {
-        let mut draws = Draws::from(randomness, site, 1 + number * DRAWS_PER_FAULT);
+        let mut draws = Draws::from(decisions, site, 1 + number * DRAWS_PER_FAULT);
         // Anything from nothing to twice the average gives close calls and long silences, and needs no logarithm, whose
         // last digit differs from machine to machine.
         at += draws.duration((Duration::ZERO, kind.every * 2));
@@ -210,7 +227,7 @@ fn split(nodes: &[NodeId], one_way: f64, draws: &mut Draws<'_>) -> Fault {
 
 /// The words of consecutive decisions at one site.
 struct Draws<'a> {
-    randomness: &'a mut Randomness,
+    decisions: &'a mut dyn Decisions,
     site: Site,
     next: u32,
     words: [u32; 4],
@@ -218,13 +235,13 @@ struct Draws<'a> {
 }
 
 impl<'a> Draws<'a> {
-    fn from(randomness: &'a mut Randomness, site: Site, first: u32) -> Self {
-        Draws { randomness, site, next: first, words: [0; 4], used: 4 }
+    fn from(decisions: &'a mut dyn Decisions, site: Site, first: u32) -> Self {
+        Draws { decisions, site, next: first, words: [0; 4], used: 4 }
     }
 
     fn word(&mut self) -> u32 {
         if self.used == self.words.len() {
-            self.words = self.randomness.draw(self.site, self.next);
+            self.words = self.decisions.draw(self.site, self.next);
             self.next += 1;
             self.used = 0;
         }

@@ -456,9 +456,13 @@ impl ScenarioResult {
         matches!(&self.expect, Some(Expect::Violates(name)) if failure.violation.invariant == *name)
     }
 
-    /// The failures that the file does not expect.
+    /// The failures that the file does not expect: those that were kept, and the first of each group that begins behind
+    /// them.
     pub fn unexpected_failures(&self) -> impl Iterator<Item = &Failure> {
-        self.failures().filter(|failure| !self.is_expected(failure))
+        let kept = &self.tally.failures;
+        let firsts = self.groups().into_iter().map(|group| group.first);
+        let behind = firsts.filter(|first| kept.iter().all(|failure| failure.seed != first.seed));
+        self.failures().chain(behind).filter(|failure| !self.is_expected(failure))
     }
 
     /// The failure to show first: an unexpected one if there is any.
