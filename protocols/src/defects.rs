@@ -5,7 +5,7 @@
 macro_rules! defects {
     ($($field:ident: $id:literal, $about:literal, [$($breaks:expr),+];)+) => {
         /// Which defects are switched on.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub struct Defects {
             $(#[doc = concat!($id, ": ", $about)] pub $field: bool,)+
         }

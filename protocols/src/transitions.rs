@@ -26,7 +26,7 @@ pub trait StateMachine: Copy + Eq + Debug + 'static {
 }
 
 /// One line of a table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Transition<S: 'static, E> {
     /// What happens.
     pub event: E,
@@ -40,9 +40,9 @@ pub struct Transition<S: 'static, E> {
 ///
 /// ```
 /// use protocols::transitions::StateMachine;
-/// #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 /// enum Door { Open, Shut, Locked }
-/// #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 /// enum Deed { Close, Lock, Break }
 /// protocols::transitions! { Door on Deed {
 ///     Close(Open => Shut);
@@ -100,14 +100,14 @@ pub fn check<S: StateMachine>(initial: S) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     enum Lamp {
         Off,
         On,
         Broken,
     }
 
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     enum Deed {
         Press,
         Drop,
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(check(Lamp::Off), Ok(()));
     }
 
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     enum Muddled {
         Here,
         There,
@@ -150,7 +150,7 @@ mod tests {
         Press(Here => There);
     } }
 
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     enum Torn {
         Here,
         There,

@@ -22,7 +22,7 @@ const SERVER: NodeId = NodeId(0);
 const USERS: u16 = 3;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Timer {
     Service(coordination::Timer),
     Work,
@@ -35,7 +35,7 @@ impl From<coordination::Timer> for Timer {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 enum Call {
     Ephemeral(SessionId),
     CounterRead,
@@ -48,7 +48,7 @@ enum Call {
 }
 
 /// A client with a workload.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct User {
     client: Client<Call>,
     lock: Option<(LockId, LockKind)>,
@@ -63,7 +63,7 @@ struct User {
     own: u64,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 enum Node {
     Server(Box<Server>),
     User(Box<User>),
@@ -320,7 +320,7 @@ fn holds(world: &World<Node>, node: NodeId, by_clock: bool) -> Option<LockKind> 
 }
 
 /// Every version of the counter was made by one user, and it counts what they were told.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct CountsEachOnce {
     /// How many versions of each user were looked at.
     seen: BTreeMap<NodeId, (u32, usize)>,
@@ -414,7 +414,7 @@ fn invariants() -> Vec<Box<dyn Invariant<Node>>> {
     ]
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Trouble {
     fault: Fault,
     at: u64,

@@ -15,7 +15,7 @@ use sim_core::{
 const NODES: u16 = 4;
 
 /// The smallest actor that embeds the service: it keeps what it was told.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Member {
     group: Membership,
     /// All views of this process, and under which address it installed each.
@@ -76,7 +76,7 @@ impl Actor for Member {
 }
 
 /// Promises 1 to 4 of the specification.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Views {
     by_id: BTreeMap<ViewId, Arc<View>>,
     /// How many views of each process have been looked at.

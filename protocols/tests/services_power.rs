@@ -16,14 +16,14 @@ const BOARD: NodeId = NodeId(0);
 const MACHINE: NodeId = NodeId(1);
 const OPERATOR: NodeId = NodeId(2);
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 enum Node {
     Board(Board),
     Machine,
     Operator { remote: Remote<u32>, asked: u32, told: Vec<(u32, Result<Arc<str>, Refusal>)> },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Timer(power::Timer);
 
 impl From<power::Timer> for Timer {
@@ -32,7 +32,7 @@ impl From<power::Timer> for Timer {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum Command {
     Ask(Action),
     Mood(Mood),

@@ -27,7 +27,7 @@ fn config() -> Config {
 }
 
 /// Commits a number every so often, looks who is there, and gives its lease back when it is told to.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct User {
     client: Client,
     /// The numbers that were acknowledged, in this life.
@@ -37,13 +37,13 @@ struct User {
     halted: bool,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 enum Node {
     Store(Box<Store>),
     User(Box<User>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Clock {
     Repository(Timer),
     Work,

@@ -9,7 +9,7 @@
 //! use scenarios::registry::Registry;
 //! # use sim_core::*;
 //! # use std::{sync::Arc, time::Duration};
-//! # #[derive(Clone)]
+//! # #[derive(Clone, Hash)]
 //! # struct Quiet;
 //! # impl Actor for Quiet {
 //! #     type Message = ();

@@ -13,11 +13,11 @@ use sim_core::{Actor, Cluster, Context, Defect, Factory, Invariant, Named, NodeI
 /// What a handler must never look at.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Leaky;
 
-#[derive(Clone, Debug)]
-struct Message(#[expect(dead_code, reason = "a recording shows it through Debug")] u64);
+#[derive(Clone, Debug, Hash)]
+struct Message(u64);
 
 impl sim_core::Kind for Message {
     const KINDS: &'static [&'static str] = &["Message"];
@@ -41,7 +41,7 @@ impl Actor for Leaky {
     fn on_timer(&mut self, (): (), _: &mut Context<Self>) {}
 }
 
-#[derive(Clone, Default, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Default, serde::Deserialize, schemars::JsonSchema, Hash)]
 #[serde(deny_unknown_fields)]
 struct Settings {}
 

@@ -5,6 +5,7 @@
 //! has returned. A handler never waits: what takes time comes back as a later event.
 
 use std::fmt::{self, Debug};
+use std::hash::Hash;
 use std::time::Duration;
 
 use crate::history::Operation;
@@ -57,7 +58,7 @@ impl Kind for () {
 ///
 /// ```
 /// # use sim_core::Kind;
-/// #[derive(Clone, Debug)]
+/// #[derive(Clone, Debug, Hash)]
 /// enum Message { Ping { number: u64 }, Pong }
 /// sim_core::kinds!(Message { Ping, Pong });
 /// assert_eq!(Message::KINDS, ["Ping", "Pong"]);
@@ -68,7 +69,7 @@ impl Kind for () {
 ///
 /// ```
 /// # use sim_core::Kind;
-/// #[derive(Clone, Debug)]
+/// #[derive(Clone, Debug, Hash)]
 /// enum Message { Chunk { length: u32 }, Done }
 /// sim_core::kinds!(Message { Chunk, Done } bytes |message| match message {
 ///     Message::Chunk { length } => 32 + length,
@@ -107,15 +108,19 @@ macro_rules! kinds {
 /// Its own fields, its arguments and the [`Context`]. No clock, socket, file, thread, sleep, global or randomness
 /// other than the context's; no container whose order depends on addresses or hash seeds.
 ///
+/// # Why everything can be hashed
+/// A search that meets a state for the second time need not go on from there. It knows states by their hash, so what
+/// an actor holds must have one: derive [`Hash`], and no field can be forgotten.
+///
 /// # Panics
 /// A panic in a handler ends the run as a violation named `no-panic`.
-pub trait Actor: Clone + Sized {
+pub trait Actor: Clone + Hash + Sized {
     /// What nodes say to each other.
-    type Message: Clone + Debug + Kind;
+    type Message: Clone + Debug + Hash + Kind;
     /// The node's timers, one enum. Setting a timer that is already set re-arms it.
-    type Timer: Copy + Ord + Debug;
+    type Timer: Copy + Ord + Debug + Hash;
     /// What the node writes to its disk.
-    type Record: Clone + Debug;
+    type Record: Clone + Debug + Hash;
     /// What an operator or a workload can ask of the node.
     type Command: Clone + Debug;
 
@@ -180,7 +185,7 @@ impl Debug for ConnectionId {
 }
 
 /// What has happened to a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionEvent {
     /// The peer has accepted the connection that this node opened.
     Opened(ConnectionId),
@@ -195,7 +200,7 @@ pub enum ConnectionEvent {
 }
 
 /// Why a connection ended or did not come about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
     /// The peer closed it after sending all that it had to send.
     Finished,
@@ -208,7 +213,7 @@ pub enum CloseReason {
 }
 
 /// One node's end of a connection, as the node sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     /// Its identity, the same at both ends.
     pub id: ConnectionId,
@@ -297,7 +302,7 @@ pub struct Context<'a, A: Actor> {
 }
 
 /// Running numbers of a node that survive its restarts, so that identities are never used twice.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub struct NodeCounters {
     pub(crate) connections: u32,
     pub(crate) syncs: u64,
@@ -305,7 +310,7 @@ pub struct NodeCounters {
 }
 
 /// Watermarks and capacity of each connection's send buffer, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferLimits {
     /// At or below this much, a connection that was not writable is writable again.
     pub low: u64,

@@ -6,11 +6,12 @@
 //! is reset when it next sends.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use crate::{CloseReason, ConnectionId, NodeId};
 
 /// Which end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Side {
     Initiator,
     Acceptor,
@@ -30,7 +31,7 @@ impl Side {
 }
 
 /// State of one end, as its machine knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum End {
     Closed,
     Opening,
@@ -71,7 +72,7 @@ pub(crate) struct Item<M> {
     pub cause: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Packet<M> {
     /// Asks the peer to accept.
     Syn,
@@ -109,6 +110,23 @@ impl<M> Pair<M> {
     /// The pipe that carries what `side` sends.
     pub fn pipe(&mut self, side: Side) -> &mut Pipe<M> {
         &mut self.pipes[side.index()]
+    }
+
+    /// Adds to a hash what decides how it goes on from the moment `soon` on.
+    pub fn hash_state(&self, soon: u64, hash: &mut impl Hasher)
+    where
+        M: Hash,
+    {
+        (self.nodes, self.ends).hash(hash);
+        for pipe in &self.pipes {
+            hash.write_usize(pipe.waiting.len());
+            for item in &pipe.waiting {
+                (&item.packet, item.bytes, item.latency).hash(hash);
+            }
+            // What arrived before does not hold anything up.
+            let last_arrival = if pipe.last_arrival >= soon { pipe.last_arrival } else { 0 };
+            (pipe.in_flight, last_arrival, pipe.silent_since, pipe.held_acks).hash(hash);
+        }
     }
 
     /// Whether nobody needs it any more.

@@ -3,9 +3,11 @@
 //! Durable records are kept in shared immutable chunks, so that a clone of a world shares them.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::SyncToken;
+use crate::world::hasher;
+use crate::{Baseline, SyncToken};
 
 /// Records in a chunk at most: what one write copies when its chunk is shared with a clone.
 const CHUNK: usize = 64;
@@ -33,7 +35,7 @@ pub(crate) struct Disk<R> {
     pub lying: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Write<R> {
     Append(R),
     Truncate,
@@ -53,6 +55,8 @@ pub(crate) struct PendingSync {
 #[derive(Clone, Debug)]
 struct Log<R> {
     chunks: Vec<Arc<Vec<R>>>,
+    /// Hash of the first so many records, for as long as there are any; brought up to date when somebody asks.
+    digest: (usize, u64),
 }
 
 impl<R: Clone> Log<R> {
@@ -66,7 +70,7 @@ impl<R: Clone> Log<R> {
     fn apply(&mut self, write: Write<R>) {
         match write {
             Write::Append(record) => self.push(record),
-            Write::Truncate => self.chunks.clear(),
+            Write::Truncate => *self = Log::default(),
         }
     }
 
@@ -75,10 +79,53 @@ impl<R: Clone> Log<R> {
     }
 }
 
+impl<R> Default for Log<R> {
+    fn default() -> Self {
+        Log { chunks: Vec::new(), digest: (0, 0) }
+    }
+}
+
+impl<R: Clone + Hash> Log<R> {
+    /// A hash of all records. Only what was added since the last call is looked at.
+    fn digest(&mut self) -> (usize, u64) {
+        let (known, mut digest) = self.digest;
+        let (chunk, within) = (known / CHUNK, known % CHUNK);
+        let mut count = known;
+        for (number, records) in self.chunks.iter().enumerate().skip(chunk) {
+            for record in &records[if number == chunk { within } else { 0 }..] {
+                let mut hash = hasher();
+                (digest, record).hash(&mut hash);
+                digest = hash.finish();
+                count += 1;
+            }
+        }
+        self.digest = (count, digest);
+        self.digest
+    }
+}
+
+impl<R: Clone + Hash> Disk<R> {
+    /// Adds to a hash what decides what becomes of the disk from the moment `soon` on.
+    pub fn hash_state(&mut self, soon: u64, baseline: Baseline, hash: &mut impl Hasher) {
+        self.durable.digest().hash(hash);
+        hash.write_usize(self.tail.len());
+        self.tail.iter().for_each(|write| write.hash(hash));
+        for sync in &self.syncs {
+            (sync.token, sync.up_to - self.written).hash(hash);
+        }
+        (if self.busy_until > soon { self.busy_until } else { 0 }).hash(hash);
+        (if self.last_call.0 == soon { self.last_call.1 + 1 } else { 0 }).hash(hash);
+        (self.slow_by, self.failing, self.lying).hash(hash);
+        if baseline == Baseline::Seeded {
+            hash.write_u32(self.decisions);
+        }
+    }
+}
+
 impl<R> Default for Disk<R> {
     fn default() -> Self {
         Disk {
-            durable: Log { chunks: Vec::new() },
+            durable: Log::default(),
             tail: VecDeque::new(),
             written: 0,
             syncs: VecDeque::new(),
@@ -128,6 +175,11 @@ impl<R: Clone> Disk<R> {
             }
         }
         Some((sync, true))
+    }
+
+    /// Which of the syncs under way an entry of the event queue will end.
+    pub fn place_of_sync(&self, sequence: u64) -> Option<usize> {
+        self.syncs.iter().position(|sync| sync.sequence == sequence)
     }
 
     /// How many writes are not durable.

@@ -5,12 +5,13 @@
 //! same run minus one fault, and not another run.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::{Instant, NodeId};
 
 /// One way in which the world can break.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Fault {
     /// The node's process dies. Its disk keeps what was synced; of the unsynced tail a prefix survives and the write
     /// at the edge may be torn. Peers see their connections reset, if the link to them is up. Ends with a restart.
@@ -154,7 +155,7 @@ pub struct Degradation {
 }
 
 /// Selects messages by kind, sender and receiver.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Select {
     /// A kind of the protocol, or any if `None`.
     pub kind: Option<&'static str>,
@@ -172,7 +173,7 @@ impl Select {
 }
 
 /// How a disk misbehaves.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
 pub enum DiskTrouble {
     /// Each sync takes this much longer.
     Slow {
@@ -186,7 +187,7 @@ pub enum DiskTrouble {
 }
 
 /// When a fault strikes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Trigger {
     /// At a moment of world time.
     At(Instant),
@@ -213,7 +214,7 @@ pub enum Trigger {
 }
 
 /// One fault of a plan.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct PlannedFault {
     /// Names the fault for ever, in traces, reports and schedules; unique within a plan.
     pub id: u32,
@@ -227,10 +228,19 @@ pub struct PlannedFault {
 }
 
 /// Everything that is to break in one run.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub struct FaultPlan {
     /// The faults, in any order.
     pub faults: Vec<PlannedFault>,
+}
+
+/// By the bits of its probabilities: equal degradations have equal hashes unless one holds 0.0 where the other holds
+/// -0.0, which costs a search a repetition and nothing else.
+impl Hash for Degradation {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Degradation { latency, jitter, loss, duplication, bandwidth } = *self;
+        (latency, jitter, loss.to_bits(), duplication.to_bits(), bandwidth).hash(state);
+    }
 }
 
 impl fmt::Display for Degradation {
@@ -311,7 +321,7 @@ impl Fault {
 }
 
 /// What became of one planned fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fired {
     /// How often it took effect. A crash of a node that was already down did not; a drop counts each message lost.
     pub count: u32,

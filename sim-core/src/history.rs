@@ -4,10 +4,13 @@
 //! the servers hold: an acknowledged write must be somewhere, a read must return what a legal order of the writes
 //! allows.
 
+use std::hash::{Hash, Hasher};
+
+use crate::world::hasher;
 use crate::{Instant, NodeId};
 
 /// One step of a client operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     /// Tells the operation apart from the client's others; the same in all its steps.
     pub id: u64,
@@ -18,7 +21,7 @@ pub struct Operation {
 }
 
 /// What an operation asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Call {
     /// Store a value under a key: a register write, or a message sent to the queue `key`.
     Write {
@@ -40,7 +43,7 @@ pub enum Call {
 }
 
 /// Where an operation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The client has sent the request.
     Invoked,
@@ -53,7 +56,7 @@ pub enum Step {
 }
 
 /// A note in the history of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Note {
     /// World time.
     pub at: Instant,
@@ -64,15 +67,32 @@ pub struct Note {
 }
 
 /// All steps of all client operations of a run, in the order in which they were noted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct History {
     notes: Vec<Note>,
+    /// Hash of the notes from one number up to another, brought up to date when somebody asks.
+    digest: (usize, usize, u64),
 }
 
 impl History {
     /// All notes so far.
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// A hash of the notes from number `from` on. Only what was noted since the last call is looked at.
+    pub(crate) fn digest_from(&mut self, from: usize) -> u64 {
+        if self.digest.0 != from {
+            self.digest = (from, from, 0);
+        }
+        let (_, known, mut digest) = self.digest;
+        for note in self.notes.iter().skip(known) {
+            let mut hash = hasher();
+            (digest, note).hash(&mut hash);
+            digest = hash.finish();
+        }
+        self.digest = (from, self.notes.len().max(from), digest);
+        digest
     }
 
     pub(crate) fn push(&mut self, note: Note) {

@@ -3,6 +3,7 @@
 pub mod library;
 
 use dyn_clone::DynClone;
+use dyn_hash::DynHash;
 
 use crate::{Actor, Instant, NodeId, World};
 
@@ -10,7 +11,11 @@ use crate::{Actor, Instant, NodeId, World};
 ///
 /// Invariants are values beside the world, cloned with it when a search forks a run, so their memory of the past
 /// stays with the run that it belongs to.
-pub trait Invariant<A: Actor>: DynClone + Send {
+///
+/// Whoever searches takes two runs that are in the same state for one, and what an invariant remembers is part of that
+/// state: one that forgot to say so would hide violations. Hence [`Hash`], to be derived; what holds closures beside
+/// its memory wraps them in [`crate::Constant`].
+pub trait Invariant<A: Actor>: DynClone + DynHash + Send {
     /// Its name in scenario files and reports, such as `at-most-one-live`.
     fn name(&self) -> &str;
 
@@ -43,6 +48,15 @@ pub trait Invariant<A: Actor>: DynClone + Send {
         true
     }
 
+    /// What of the past, as the world keeps it, it may look at from now on. The less, the more runs are seen to have come
+    /// to the same state. Everything if nothing else is said.
+    ///
+    /// An answer that leaves something out is a promise: a search will take runs for one that differ in nothing else. Its
+    /// own memory does not count, which is part of the state in any case.
+    fn looks_back(&self) -> LookBack {
+        LookBack::EVERYTHING
+    }
+
     /// Until when the run must go on for the property to be decided, given that nothing breaks after `quiet`.
     fn needs_until(&self, quiet: Instant) -> Option<Instant> {
         let _ = quiet;
@@ -51,6 +65,43 @@ pub trait Invariant<A: Actor>: DynClone + Send {
 }
 
 dyn_clone::clone_trait_object!(<A: Actor> Invariant<A>);
+
+/// What of a world's past somebody still looks at. The rest does not tell two states apart.
+///
+/// Nobody may let the number of events, the rolling hash or the node that was touched last decide anything
+/// ([`World::events`], [`World::trace_hash`], [`World::handling`]): they are no part of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LookBack {
+    /// Notes of [`World::history`] from this number on; none if it is [`usize::MAX`].
+    pub notes: usize,
+    /// [`World::marks`].
+    pub marks: bool,
+    /// [`World::quiet_since`].
+    pub quiet: bool,
+    /// [`World::fired`].
+    pub fired: bool,
+    /// [`World::incarnation`].
+    pub incarnations: bool,
+}
+
+impl LookBack {
+    /// At all of it.
+    pub const EVERYTHING: LookBack = LookBack { notes: 0, marks: true, quiet: true, fired: true, incarnations: true };
+    /// At the present only: actors, disks, connections, links, timers, clocks.
+    pub const NOTHING: LookBack =
+        LookBack { notes: usize::MAX, marks: false, quiet: false, fired: false, incarnations: false };
+
+    /// At what either looks at.
+    pub fn and(self, other: LookBack) -> LookBack {
+        LookBack {
+            notes: self.notes.min(other.notes),
+            marks: self.marks || other.marks,
+            quiet: self.quiet || other.quiet,
+            fired: self.fired || other.fired,
+            incarnations: self.incarnations || other.incarnations,
+        }
+    }
+}
 
 /// What kind of promise an invariant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -22,14 +22,14 @@
 //! use std::time::Duration;
 //! use sim_core::{library::AtMostOne, *};
 //!
-//! #[derive(Clone, Default)]
+//! #[derive(Clone, Default, Hash)]
 //! struct Server { primary: bool }
 //!
-//! #[derive(Clone, Debug)]
+//! #[derive(Clone, Debug, Hash)]
 //! enum Message { Alive }
 //! kinds!(Message { Alive });
 //!
-//! #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+//! #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 //! enum Timer { Beat, TakeOver }
 //!
 //! const PATIENCE: Duration = Duration::from_secs(1);
@@ -88,6 +88,7 @@
 
 mod actor;
 mod connections;
+mod constant;
 mod disk;
 mod fault;
 pub mod history;
@@ -107,8 +108,9 @@ pub mod trace;
 mod world;
 
 pub use actor::*;
+pub use constant::Constant;
 pub use fault::*;
-pub use invariant::{Check, Class, Invariant, Touched, library};
+pub use invariant::{Check, Class, Invariant, LookBack, Touched, library};
 pub use protocol::{Cluster, Defect, Member, Named, Property, Protocol};
 pub use run::*;
 pub use schedule::{Baseline, Deviation, Deviations, Draw, Moment, Randomness, Schedule, Site};

@@ -5,6 +5,7 @@
 //! lost (a datagram) or waits (on a connection), even if the link heals before it would have arrived.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use crate::schedule::{chance, scaled};
 use crate::time::nanos;
@@ -62,7 +63,7 @@ pub(crate) struct Rule {
     pub action: Action,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     Drop,
     Delay(u64),
@@ -99,6 +100,27 @@ impl Links {
             degradations: Vec::new(),
             free_at: BTreeMap::new(),
             rules: Vec::new(),
+        }
+    }
+
+    /// Adds to a hash what decides what becomes of messages from the moment `soon` on.
+    pub fn hash_state(&self, soon: u64, schedule: &Schedule, hash: &mut impl Hasher) {
+        for link in &self.links {
+            hash.write_u32(link.cuts);
+            if schedule.baseline == Baseline::Seeded {
+                hash.write_u32(link.decisions);
+            }
+            // Deviations are addressed by how many were sent at the same instant before.
+            hash.write_u32(if link.last_send == soon { link.ordinal + 1 } else { 0 });
+        }
+        for degraded in &self.degradations {
+            (0_u8, degraded.link, degraded.how).hash(hash);
+        }
+        for (link, &free_at) in self.free_at.iter().filter(|&(_, &free_at)| free_at > soon) {
+            (1_u8, link, free_at).hash(hash);
+        }
+        for rule in &self.rules {
+            (2_u8, &rule.select, rule.remaining, rule.action).hash(hash);
         }
     }
 

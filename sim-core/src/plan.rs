@@ -75,6 +75,21 @@ impl Plan {
         &mut self.states[index as usize]
     }
 
+    pub fn look(&self, index: u32) -> &FaultState {
+        &self.states[index as usize]
+    }
+
+    /// How many marks a fault has seen of those that it waits for; `None` if it waits for none.
+    pub fn marks_seen(&self, index: u32, trigger: &Trigger) -> Option<u32> {
+        let seen = self.look(index).marks_seen;
+        matches!(trigger, Trigger::OnMark { occurrence, .. } if seen < *occurrence).then_some(seen)
+    }
+
+    /// The faults that are to strike as an event that is still to come: its number, and their places in the schedule.
+    pub fn waiting_for_events(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.on_event.iter().copied()
+    }
+
     pub fn fired(&self, index: usize) -> Fired {
         self.states[index].fired
     }

@@ -65,7 +65,7 @@ pub struct Named {
 }
 
 /// A property by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Property {
     /// The name, in kebab-case.
     pub name: &'static str,

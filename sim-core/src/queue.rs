@@ -83,12 +83,12 @@ impl Queue {
 
     #[inline]
     pub fn pop(&mut self) -> Option<Entry> {
-        let word = !self.heap.pop()?;
-        Some(Entry {
-            time: time_of(word),
-            sequence: (word >> EVENT_BITS) as u64 & ((1 << SEQUENCE_BITS) - 1),
-            event: Event::unpack(word as u32),
-        })
+        self.heap.pop().map(|word| Entry::unpack(!word))
+    }
+
+    /// Everything that is scheduled, in no order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.heap.iter().map(|&word| Entry::unpack(!word))
     }
 
     #[inline]
@@ -99,6 +99,17 @@ impl Queue {
 
 fn time_of(word: u128) -> u64 {
     (word >> (SEQUENCE_BITS + EVENT_BITS)) as u64
+}
+
+impl Entry {
+    #[inline]
+    fn unpack(word: u128) -> Self {
+        Entry {
+            time: time_of(word),
+            sequence: (word >> EVENT_BITS) as u64 & ((1 << SEQUENCE_BITS) - 1),
+            event: Event::unpack(word as u32),
+        }
+    }
 }
 
 impl Event {

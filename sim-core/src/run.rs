@@ -1,11 +1,13 @@
 //! One run: a world, the invariants beside it, and the limits that end it.
 
 use std::any::Any;
+use std::hash::{Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Actor, Check, Class, Fired, Instant, Invariant, NodeId, Touched, World};
+use crate::world::hasher;
+use crate::{Actor, Check, Class, Fired, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 /// A world in the making of its history, with everything that watches it. A clone goes its own way from there.
 #[derive(Clone)]
@@ -185,6 +187,31 @@ impl<A: Actor> Run<A> {
             return Progress::Violated(self.violation(EVENT_BUDGET, Class::Liveness, node_of(touched), message));
         }
         self.check(touched)
+    }
+
+    /// A hash of the state that the run is in, of its world and of all that its invariants remember. Two runs of one
+    /// set-up and the same limits that have the same fingerprint go on alike if they are left alone: the same happens, at
+    /// the same times, with the same verdict. It is the same in every process that runs the same program, and says nothing
+    /// to another one.
+    ///
+    /// The number of events so far is no part of a state. Two runs in the same state may therefore differ in when they
+    /// exceed [`Limits::events`], and in nothing else.
+    pub fn fingerprint(&mut self) -> u64 {
+        let mut hash = hasher();
+        let mut back = LookBack::NOTHING;
+        for Monitor { invariant, ask, settled } in &self.monitors {
+            invariant.dyn_hash(&mut hash);
+            (ask, settled).hash(&mut hash);
+            back = back.and(invariant.looks_back());
+        }
+        let next = self.world.next_event_at();
+        let at_this_instant = if next == Some(self.world.now()) { self.at_this_instant } else { 0 };
+        (self.next_ask, at_this_instant).hash(&mut hash);
+        // Until when a run goes on may depend on when the last fault ended.
+        let waits = |m: &Monitor<A>| m.invariant.needs_until(Instant::ZERO).is_some();
+        back.quiet |= self.monitors.iter().any(waits);
+        self.world.hash_state(back, &mut hash);
+        hash.finish()
     }
 
     /// When the run ends as things stand: later than its duration if a liveness property needs longer.

@@ -202,7 +202,7 @@ pub(crate) fn chance(word: u32, probability: f64) -> bool {
 }
 
 /// How far a node is in its own stream.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub struct NodeRandom {
     drawn: u32,
 }

@@ -104,7 +104,7 @@ pub(crate) const fn nanos(duration: Duration) -> u64 {
 }
 
 /// How one node's clock differs from the world's, from the start of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ClockSetting {
     /// What the node's clocks read when the world's reads zero.
     pub offset: Duration,
@@ -122,7 +122,7 @@ impl ClockSetting {
 ///
 /// Two readings come from it. The *monotonic* clock ([`LocalClock::now`]) never goes back; timers run on it. The
 /// *wall* clock ([`LocalClock::wall`]) is the same plus steps in either direction, as an operator or NTP makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LocalClock {
     /// World time of the anchor.
     anchor: u64,

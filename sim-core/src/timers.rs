@@ -113,6 +113,17 @@ impl<T: Copy + Ord> Timers<T> {
         self.slots.clear();
     }
 
+    /// The armed timers, each with its deadline and place in the order.
+    pub fn deadlines(&self) -> impl Iterator<Item = (T, u64, u64)> + '_ {
+        self.slots.iter().filter_map(|slot| slot.armed.map(|armed| (slot.timer, armed.deadline, armed.sequence)))
+    }
+
+    /// The timer that is due, unless it was cancelled or armed anew since.
+    pub fn still_due(&self, due: Due) -> Option<T> {
+        let slot = self.slots.get(due.slot as usize)?;
+        slot.armed.filter(|armed| armed.sequence == due.sequence).map(|_| slot.timer)
+    }
+
     /// The armed timers.
     pub fn armed(&self) -> impl Iterator<Item = T> + '_ {
         self.slots.iter().filter(|slot| slot.armed.is_some()).map(|slot| slot.timer)

@@ -4,10 +4,12 @@
 mod connections;
 mod effects;
 mod faults;
+mod fingerprint;
 mod view;
 
 use std::sync::Arc;
 
+pub(crate) use fingerprint::hasher;
 use slab::Slab;
 use tracing::level_filters::LevelFilter;
 
@@ -33,9 +35,9 @@ use crate::{
 /// use sim_core::{Actor, Context, NodeId, Schedule, Setup, World};
 ///
 /// /// Counts the greetings that it hears.
-/// #[derive(Clone, Default)]
+/// #[derive(Clone, Default, Hash)]
 /// struct Greeter { heard: u32 }
-/// #[derive(Clone, Debug)]
+/// #[derive(Clone, Debug, Hash)]
 /// enum Message { Hello }
 /// sim_core::kinds!(Message { Hello });
 ///

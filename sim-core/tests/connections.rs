@@ -8,13 +8,13 @@ use sim_core::{
     Schedule, Select, Setup, Trigger, World,
 };
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Diary {
     entries: Vec<String>,
     connection: Option<ConnectionId>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Line {
     number: u32,
     bytes: u32,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sim_core::{Actor, Context, NodeId, Schedule, Setup, World};
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Talker;
 
 impl Actor for Talker {

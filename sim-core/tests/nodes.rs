@@ -10,12 +10,12 @@ use sim_core::{
     Site, SyncToken, Touched, Trigger, World,
 };
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Diary {
     entries: Vec<String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Message {
     Note(u32),
     /// Answered at once, for ever.
@@ -24,11 +24,10 @@ enum Message {
 sim_core::kinds!(Message { Note, Ball });
 
 /// A record of two halves; a torn write keeps the first.
-#[derive(Clone, Debug)]
-#[expect(dead_code, reason = "the diary shows it through Debug")]
+#[derive(Clone, Debug, Hash)]
 struct Record(u32, Option<u32>);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Timer {
     One,
     Two,
@@ -503,7 +502,7 @@ fn a_panic_is_a_violation_with_the_event_and_the_place() {
 }
 
 /// An invariant with a defect of its own.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Faulty {
     /// Whether it is the last look that it does not survive, not the first.
     at_the_end: bool,

@@ -10,7 +10,7 @@ use sim_core::{
 };
 
 /// Keeps a diary, of starts and of what becomes of its connections.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Machine {
     disk: Vec<u32>,
     serving: bool,

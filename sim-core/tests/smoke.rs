@@ -11,7 +11,7 @@ use sim_core::{
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Heartbeats to all, streams to its right-hand neighbour, writes now and then.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Busybody {
     stream: Option<ConnectionId>,
     received: u64,
@@ -20,14 +20,14 @@ struct Busybody {
     synced: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Message {
     Beat,
     Line { number: u64 },
 }
 sim_core::kinds!(Message { Beat, Line });
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Timer {
     Beat,
     Reconnect,

@@ -10,7 +10,7 @@ use super::message::{Message, Question, RegistrationProblem, Stopping, Timer};
 use super::state::{Happening, Phase};
 
 /// The live as its replica sees it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Replica {
     pub(super) connection: Option<ConnectionId>,
     /// The live's activation.
@@ -30,7 +30,7 @@ pub(super) struct Replica {
 }
 
 /// How a backup and its live were parted when the backup began to vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Parting {
     /// The connection with the live, if it was still there.
     pub connection: Option<ConnectionId>,

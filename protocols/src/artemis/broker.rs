@@ -23,7 +23,7 @@ use crate::transitions::StateMachine;
 pub(super) type Ctx<'a> = Context<'a, Node>;
 
 /// A broker's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Broker {
     pub(super) shared: SharedRef,
     pub(super) me: NodeId,
@@ -83,7 +83,7 @@ pub struct Broker {
 }
 
 /// What waits for a sync to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Durable {
     /// The record of the activation.
     Activation,

@@ -11,7 +11,7 @@ use sim_core::history::{Call, Operation, Step};
 use sim_core::{Actor, ConnectionEvent, ConnectionId, Context, NodeId};
 
 /// What clients and brokers say to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientMessage {
     /// Client to broker, first on each connection: here is a client.
     Attach,
@@ -37,7 +37,7 @@ pub enum ClientMessage {
 }
 
 /// A client's timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ClientTimer {
     /// The next message is due.
     Next,
@@ -48,7 +48,7 @@ pub enum ClientTimer {
 }
 
 /// How a client behaves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct ClientConfig {
     /// Time from the acknowledgement of one message to the sending of the next.
     pub send_interval: Duration,
@@ -67,7 +67,7 @@ pub trait Carrier: Actor<Message: From<ClientMessage>, Timer: From<ClientTimer>>
 impl<A: Actor<Message: From<ClientMessage>, Timer: From<ClientTimer>>> Carrier for A {}
 
 /// The client's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Client {
     config: ClientConfig,
     /// The queue it sends to, as histories call it.
@@ -83,7 +83,7 @@ pub struct Client {
     outstanding: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Link {
     Down,
     Opening(ConnectionId),

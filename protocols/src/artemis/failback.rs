@@ -10,7 +10,7 @@ use super::replication::Replicator;
 use super::state::{Happening, Phase};
 
 /// How a broker stops.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct StopPlan {
     /// Whether it hands back to the primary.
     pub(super) failback: bool,

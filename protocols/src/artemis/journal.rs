@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sim_core::{Actor, Context};
 
 /// What a broker writes to its disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JournalRecord {
     /// A durable message, by its duplicate-detection id.
     Message(u64),
@@ -24,7 +24,7 @@ pub enum JournalRecord {
 }
 
 /// The journal as its broker knows it: an image of the disk, unsynced writes included.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Journal {
     /// In ascending order: clients count their messages, so most are added near an end.
     ids: Vec<u64>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sim_core::{Cluster, NodeId};
+use sim_core::{Cluster, Constant, NodeId};
 
 use super::client::ClientConfig;
 use super::config::Config;
@@ -11,7 +11,7 @@ use super::defects::Defects;
 use super::message::PairId;
 
 /// What all nodes of a cluster know from their configuration files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Shared {
     /// The settings.
     pub config: Config,
@@ -115,4 +115,4 @@ pub fn validate(cluster: &Cluster<Config>) -> Result<(), String> {
 }
 
 /// A reference to what all nodes share.
-pub type SharedRef = Arc<Shared>;
+pub type SharedRef = Constant<Arc<Shared>>;

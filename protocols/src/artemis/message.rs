@@ -7,11 +7,11 @@ use sim_core::{NodeId, kinds};
 use super::client::{ClientMessage, ClientTimer};
 
 /// A pair of brokers, or a single one, that shares one Artemis NodeID; numbered from zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PairId(pub u16);
 
 /// All messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Message {
     /// See [`ClientMessage::Attach`].
     Attach,
@@ -180,7 +180,7 @@ impl Message {
 }
 
 /// Why a live refuses a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RegistrationProblem {
     /// It has a replica already.
     AlreadyReplicating,
@@ -189,7 +189,7 @@ pub enum RegistrationProblem {
 }
 
 /// The two steps of an orderly stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stopping {
     /// Stop was called: do not mind what ends from here on.
     StopCalled,
@@ -198,7 +198,7 @@ pub enum Stopping {
 }
 
 /// What a broker is to a starting one with the same NodeID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Claim {
     /// It serves.
     Live,
@@ -216,7 +216,7 @@ pub enum Claim {
 }
 
 /// What is asked in a vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
     /// A backup that lost its live: is nobody LIVE under my NodeID?
     FailOver,
@@ -227,7 +227,7 @@ pub enum Question {
 }
 
 /// The brokers' timers and the clients'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// A client's.
     Client(ClientTimer),
@@ -278,7 +278,7 @@ impl From<ClientTimer> for Timer {
 }
 
 /// What an operator can ask of a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Stop in good order, and stay so.
     Stop,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::{
-    Actor, Cluster, ConnectionEvent, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, SyncToken,
+    Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol,
+    SyncToken,
 };
 
 use super::broker::Broker;
@@ -17,11 +18,11 @@ use super::layout::{Shared, validate};
 use super::message::{Command, Message, PairId, Timer};
 
 /// Replicated pairs of brokers with their clients and voters.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Artemis;
 
 /// The actor of any node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// A broker of a pair, a voter or an impostor.
     Broker(Box<Broker>),
@@ -165,7 +166,7 @@ impl Protocol for Artemis {
     }
 
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
-        let shared = Arc::new(Shared::of(cluster));
+        let shared = Constant(Arc::new(Shared::of(cluster)));
         let roles: Vec<String> = cluster.members.iter().map(|m| m.role.clone()).collect();
         let clients: Vec<NodeId> = cluster.with_role("client").collect();
         let pairs = cluster.with_role("live").count();
@@ -177,7 +178,7 @@ impl Protocol for Artemis {
             }
             role => {
                 let pair = shared.pair_of(node).unwrap_or(PairId(0));
-                Node::Broker(Box::new(Broker::new(Arc::clone(&shared), node, pair, role != "backup")))
+                Node::Broker(Box::new(Broker::new(shared.clone(), node, pair, role != "backup")))
             }
         })
     }

@@ -10,7 +10,7 @@ use super::message::{Message, PairId, Question, Timer};
 use super::state::{Happening, Phase};
 
 /// A vote that is being held.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Vote {
     question: Question,
     /// Tells this vote's replies from late ones.
@@ -31,7 +31,7 @@ pub(super) struct Vote {
 }
 
 /// A voter's promise that it will not tell anybody else that a NodeID is free, or theirs to stay LIVE under.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Promise {
     pub(super) pair: PairId,
     candidate: NodeId,

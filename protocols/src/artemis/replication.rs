@@ -10,7 +10,7 @@ use super::message::{Message, Question, RegistrationProblem, Timer};
 use super::state::Phase;
 
 /// The replica of a live.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Replicator {
     pub(super) connection: ConnectionId,
     /// Whether the replica wants the NodeID back.
@@ -25,7 +25,7 @@ pub(super) struct Replicator {
     unwritable_since: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// The files are being sent; `next` of `total` messages have been.
     Streaming { next: usize, total: usize },
@@ -38,7 +38,7 @@ enum Stage {
 }
 
 /// A client's send that is not complete.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Pending {
     client: ConnectionId,
     id: u64,

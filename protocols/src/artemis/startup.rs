@@ -12,7 +12,7 @@ use super::message::{Claim, Message, Question, Timer};
 use super::state::{Happening, Phase};
 
 /// How a starting broker's search for its peer goes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(super) struct Search {
     /// Tells the answers to this search from late ones.
     round: u32,

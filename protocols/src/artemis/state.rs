@@ -3,7 +3,7 @@
 use crate::transitions;
 
 /// What a broker is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// STOPPED, for a moment or for good.
     #[default]
@@ -27,7 +27,7 @@ pub enum Phase {
 }
 
 /// What can happen to a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
     /// It starts, and its copy entitles it to serve.
     StartsAsCandidate,

@@ -11,7 +11,7 @@ use super::message::{Message, PairId, Question, Timer};
 use super::state::Phase;
 
 /// A LIVE broker's connection to another NodeID.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Link {
     pair: PairId,
     /// Which of the NodeID's brokers is tried.
@@ -22,7 +22,7 @@ pub(super) struct Link {
 }
 
 /// A LIVE broker of another NodeID.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Sighting {
     pair: PairId,
     live: NodeId,

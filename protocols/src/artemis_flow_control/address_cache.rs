@@ -11,7 +11,7 @@ use super::defects::Defects;
 use super::messages::Address;
 
 /// All credits of one session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct CreditsCache {
     flavour: Flavour,
     window: u32,

@@ -8,7 +8,7 @@ use super::config::{AddressFullPolicy, Config};
 use super::messages::Address;
 
 /// Credits that can be sent now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
     /// The session that asked.
     pub session: ConnectionId,
@@ -19,7 +19,7 @@ pub struct Grant {
 }
 
 /// The addresses of one broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Addresses {
     limit: u64,
     policy: AddressFullPolicy,

@@ -19,7 +19,7 @@ use super::operations::Stored;
 use super::outgoing::Outgoing;
 
 /// A bridge.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Bridge {
     target: NodeId,
     /// The session factories that are registered with the locator, each with the connection that it has made, and
@@ -38,13 +38,13 @@ pub struct Bridge {
 }
 
 /// What has become of a session factory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum FactoryState {
     Open,
     Failed,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Link {
     channel: Channel,
     credits: CreditsCache,

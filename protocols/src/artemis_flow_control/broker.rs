@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sim_core::{ConnectionEvent, ConnectionId, Context, NodeId, SyncToken};
+use sim_core::{ConnectionEvent, ConnectionId, Constant, Context, NodeId, SyncToken};
 
 use super::addresses::{Addresses, Grant};
 use super::bridge::Bridge;
@@ -24,10 +24,10 @@ use super::session::Session;
 use super::synchronization::Replication;
 
 /// A broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Broker {
     role: &'static str,
-    pub(super) config: Arc<Config>,
+    pub(super) config: Constant<Arc<Config>>,
     pub(super) defects: Defects,
     pub(super) locks: Locks,
     /// Threads that can do nothing until somebody else does something, each with the number of its wait.
@@ -54,7 +54,7 @@ pub struct Broker {
 
 impl Broker {
     /// A broker that bridges to `target`, or has a consumer if there is none.
-    pub fn new(role: &'static str, config: Arc<Config>, defects: Defects, target: Option<NodeId>) -> Self {
+    pub fn new(role: &'static str, config: Constant<Arc<Config>>, defects: Defects, target: Option<NodeId>) -> Self {
         Broker {
             role,
             addresses: Addresses::new(&config),

@@ -8,7 +8,7 @@ use sim_core::{Actor, ConnectionId, Context};
 use super::locks::Thread;
 
 /// Who wants to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Listener {
     /// The bridge: its queue is to deliver again.
     Bridge,
@@ -19,7 +19,7 @@ pub enum Listener {
 }
 
 /// One connection as its writers see it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Channel {
     /// The connection.
     pub connection: ConnectionId,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sim_core::history::{Call, Operation, Step};
-use sim_core::{ConnectionEvent, ConnectionId, Context, NodeId};
+use sim_core::{ConnectionEvent, ConnectionId, Constant, Context, NodeId};
 
 use super::address_cache::CreditsCache;
 use super::channel::{Channel, Listener};
@@ -20,9 +20,9 @@ use super::outgoing::Outgoing;
 use super::teardown::Harness;
 
 /// A client and the harness around it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Client {
-    pub(super) config: Arc<Config>,
+    pub(super) config: Constant<Arc<Config>>,
     pub(super) defects: Defects,
     broker: NodeId,
     heartbeats: Heartbeats,
@@ -32,7 +32,7 @@ pub struct Client {
 }
 
 /// One run of the workload, and everything that it owns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Run {
     /// Counts the runs of this client.
     pub number: u32,
@@ -55,7 +55,7 @@ pub struct Run {
 }
 
 /// A session and the connection that it is on, or was on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Session {
     pub(super) channel: Channel,
     created: bool,
@@ -64,7 +64,7 @@ pub(super) struct Session {
 }
 
 /// The thread of a producer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Producer {
     /// Sends, or waits for something.
     Running,
@@ -76,7 +76,7 @@ pub(super) enum Producer {
 
 impl Client {
     /// A client of `broker`.
-    pub fn new(config: Arc<Config>, defects: Defects, broker: NodeId) -> Self {
+    pub fn new(config: Constant<Arc<Config>>, defects: Defects, broker: NodeId) -> Self {
         Client {
             config,
             defects,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub const HEADER: u32 = 64;
 
 /// Settings of a cluster of bridged brokers. Durations are written as `"30s"`, sizes in bytes.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Hash)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// Messages that each client sends in one run of its workload.
@@ -105,7 +105,7 @@ pub struct Config {
 }
 
 /// What a broker does with messages for an address that is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum AddressFullPolicy {
     /// Writes them to page files.

@@ -7,7 +7,7 @@
 use super::defects::Defects;
 
 /// What a producer does when it has no credits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flavour {
     /// It waits. Starts without credits.
     Blocking,
@@ -16,7 +16,7 @@ pub enum Flavour {
 }
 
 /// The credits of one producer for one address, in bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct ProducerCredits {
     flavour: Flavour,
     window: i64,

@@ -64,7 +64,7 @@ pub const DEFECTS: &[Defect] = &[
 ];
 
 /// Which of them are on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Defects {
     /// ARTEMIS-262.
     pub bridge_ignores_writability: bool,

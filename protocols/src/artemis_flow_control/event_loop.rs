@@ -13,7 +13,7 @@ use super::locks::{Lock, Mode, Thread};
 use super::node::Node;
 
 /// Something that the transport has to tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
     /// A connection that was not writable is again.
     Writable(ConnectionId),
@@ -22,14 +22,14 @@ pub enum Happening {
 }
 
 /// The event loop's thread.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct EventLoop {
     /// What has happened and was not handled.
     queue: VecDeque<Happening>,
     stage: Stage,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 enum Stage {
     /// Nothing to do.
     #[default]
@@ -45,7 +45,7 @@ enum Stage {
 }
 
 /// How far a close listener is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseStage {
     /// About to find out whose connection it was.
     Started,

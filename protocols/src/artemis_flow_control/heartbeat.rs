@@ -10,7 +10,7 @@ use super::messages::{Message, Timer};
 use super::node::Node;
 
 /// When each open connection was last heard of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Heartbeats {
     heard: BTreeMap<ConnectionId, Instant>,
 }

@@ -19,7 +19,7 @@ pub const NO_LEAK: &str = "no-leak";
 pub const NO_ACKNOWLEDGED_SEND_LOST: &str = "no-acknowledged-send-lost";
 
 /// A5: what waits on a connection is at most the high watermark and one packet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct OutboundBytesBounded {
     /// The largest packet, in bytes on the wire.
     pub packet: u64,
@@ -52,7 +52,7 @@ impl Invariant<Node> for OutboundBytesBounded {
 }
 
 /// A7: nothing outlives its owner. Each kind of thing has its own time to be released.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct NoLeak {
     /// How long a session of a connection that is gone, or a thread of a replica that is gone, may take to end.
     pub release: Duration,
@@ -131,7 +131,7 @@ impl NoLeak {
 ///
 /// Whatever breaks, the peer that a writer waits for is dropped in time; and once nothing is broken any more, nobody
 /// waits for long.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct BlockedWritersProgress {
     /// Within this time a replica that takes nothing has been dropped.
     pub slow_replica: Duration,
@@ -143,7 +143,7 @@ pub struct BlockedWritersProgress {
 }
 
 /// Something that writes, and may be blocked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Writer {
     /// A thread of a broker.
     Thread(super::locks::Thread),
@@ -154,7 +154,7 @@ pub enum Writer {
 }
 
 /// A writer that cannot go on at the moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Blocked {
     /// Which.
     pub writer: Writer,
@@ -165,7 +165,7 @@ pub struct Blocked {
 }
 
 /// What puts an end to a wait at the latest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// The replica that it waits for is dropped for being slow.
     SlowReplica,
@@ -245,7 +245,7 @@ pub fn no_acknowledged_send_lost(sources: Vec<NodeId>, targets: Vec<NodeId>) -> 
 }
 
 /// Something that must not last, on one node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Watched<W, P> {
     node: NodeId,
     what: W,

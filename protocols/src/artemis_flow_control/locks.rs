@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use sim_core::ConnectionId;
 
 /// A thread of a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Thread {
     /// Calls the ready listeners of all connections and (as was) their close listeners.
     EventLoop,
@@ -25,7 +25,7 @@ pub enum Thread {
 }
 
 /// A lock of a broker. In the order in which a thread may take them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lock {
     /// Shared by whoever writes to the journal; exclusive at the ends of a synchronization.
     Storage,
@@ -43,7 +43,7 @@ impl Lock {
 }
 
 /// How a lock is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Together with others.
     Shared,
@@ -52,12 +52,12 @@ pub enum Mode {
 }
 
 /// All locks of one broker.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Locks {
     table: [State; Lock::ALL.len()],
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct State {
     owners: Vec<(Thread, Mode)>,
     waiters: VecDeque<(Thread, Mode)>,

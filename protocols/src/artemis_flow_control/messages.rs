@@ -12,7 +12,7 @@ pub type MessageId = u64;
 pub type Address = u32;
 
 /// What nodes say to each other, always on connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// A client or a bridge asks for a session.
     CreateSession,
@@ -105,7 +105,7 @@ sim_core::kinds!(Message {
 });
 
 /// Timers, and the ends of jobs on other threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// A thread of a broker goes on (a job).
     Run(Thread),
@@ -136,7 +136,7 @@ pub enum Timer {
 }
 
 /// What nodes write to their disks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A message was accepted.
     Accepted {
@@ -155,7 +155,7 @@ pub enum Record {
 }
 
 /// What a node can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// A client's harness ends the run of its workload and cleans up, then starts the next run.
     TearDown,

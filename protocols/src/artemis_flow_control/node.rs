@@ -9,7 +9,7 @@ use super::messages::{Command, Message, Record, Timer};
 use super::replica::Replica;
 
 /// A node of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// The source or the target of the bridge.
     Broker(Box<Broker>),

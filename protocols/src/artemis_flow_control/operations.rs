@@ -8,7 +8,7 @@ use sim_core::{ConnectionId, SyncToken};
 use super::messages::{Address, MessageId};
 
 /// A message in a broker's hands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stored {
     /// Its duplicate-detection id.
     pub id: MessageId,
@@ -21,7 +21,7 @@ pub struct Stored {
 }
 
 /// What is not complete yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Operations {
     pending: BTreeMap<MessageId, Pending>,
     syncs: BTreeMap<SyncToken, Vec<MessageId>>,
@@ -29,7 +29,7 @@ pub struct Operations {
     tokens: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Pending {
     session: ConnectionId,
     stored: Stored,
@@ -38,7 +38,7 @@ struct Pending {
 }
 
 /// An operation that is complete.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Completed {
     /// Whom to answer.
     pub session: ConnectionId,

@@ -5,7 +5,7 @@ use super::messages::Message;
 use super::operations::Stored;
 
 /// A message and how much of it has been sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Outgoing {
     /// The message.
     pub stored: Stored,
@@ -13,7 +13,7 @@ pub struct Outgoing {
 }
 
 /// The next packet of a message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Packet {
     /// What to send.
     pub message: Message,

@@ -15,7 +15,7 @@ use super::node::Node;
 use super::operations::Stored;
 
 /// The page writer of a broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct PageWriter {
     limit: u32,
     credits: u32,
@@ -28,7 +28,7 @@ pub struct PageWriter {
     busy: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Event {
     session: ConnectionId,
     stored: Stored,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Class, Cluster, Defect, Factory, Invariant, Named, Property, Protocol};
+use sim_core::{Class, Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol};
 
 use super::broker::Broker;
 use super::client::Client;
@@ -20,7 +20,7 @@ use super::replica::Replica;
 /// What the time bounds allow beyond the sum of the protocol's own timers: threads take turns, and timers are late.
 const SLACK: Duration = Duration::from_secs(5);
 /// Flow control of bridged and replicated Artemis brokers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct ArtemisFlowControl;
 
 impl Protocol for ArtemisFlowControl {
@@ -114,7 +114,7 @@ impl Protocol for ArtemisFlowControl {
     }
 
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
-        let config = Arc::new(cluster.config.clone());
+        let config = Constant(Arc::new(cluster.config.clone()));
         let defects = Defects::from_ids(&cluster.defects);
         let source = cluster.with_role("source").next().expect("a validated cluster has a source");
         let target = cluster.with_role("target").next();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sim_core::{ConnectionEvent, ConnectionId, Context, NodeId, SyncToken};
+use sim_core::{ConnectionEvent, ConnectionId, Constant, Context, NodeId, SyncToken};
 
 use super::config::Config;
 use super::heartbeat::Heartbeats;
@@ -11,9 +11,9 @@ use super::messages::{Message, Record, Timer};
 use super::node::Node;
 
 /// A replica.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Replica {
-    config: Arc<Config>,
+    config: Constant<Arc<Config>>,
     live: NodeId,
     connection: Option<ConnectionId>,
     heartbeats: Heartbeats,
@@ -23,7 +23,7 @@ pub struct Replica {
 
 impl Replica {
     /// A replica of `live`.
-    pub fn new(config: Arc<Config>, live: NodeId) -> Self {
+    pub fn new(config: Constant<Arc<Config>>, live: NodeId) -> Self {
         Replica { config, live, connection: None, heartbeats: Heartbeats::default(), answers: BTreeMap::new() }
     }
 

@@ -15,7 +15,7 @@ use super::messages::{Message, Timer};
 use super::node::Node;
 
 /// A packet on its way to the replica.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Write {
     packet: Message,
     /// The connection that it was meant for.
@@ -23,7 +23,7 @@ pub struct Write {
     stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Going on when it has the replication lock.
     Replication,

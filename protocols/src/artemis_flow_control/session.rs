@@ -12,7 +12,7 @@ use super::node::Node;
 use super::operations::Stored;
 
 /// A session of a client or of another broker's bridge.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Session {
     inbox: VecDeque<Stored>,
     stage: Stage,
@@ -20,7 +20,7 @@ pub struct Session {
     closed: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 enum Stage {
     /// Nothing to do.
     #[default]

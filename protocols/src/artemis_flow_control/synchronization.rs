@@ -10,7 +10,7 @@ use super::messages::{Message, Timer};
 use super::node::Node;
 
 /// The live's side of replication.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Replication {
     /// The connection to the replica.
     pub channel: Channel,
@@ -19,7 +19,7 @@ pub struct Replication {
     stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Going on with the storage lock.
     WantsStorage,

@@ -17,7 +17,7 @@ const STOP_PRODUCER: u8 = 1;
 const CLOSE_FACTORY: u8 = 2;
 
 /// How far the harness is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Harness {
     /// When it began to look for leaks, on the node's own clock.
     looking_since: Option<Instant>,
@@ -25,7 +25,7 @@ pub struct Harness {
 }
 
 /// Closing a session failed: its connection is gone and a producer is blocked in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct AlreadyDisposed;
 
 impl Client {

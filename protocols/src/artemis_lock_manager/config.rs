@@ -10,7 +10,7 @@ use sim_core::{Cluster, NodeId};
 use super::LockId;
 
 /// The settings of a cluster.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Hash)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     /// For how long a broker tries to get the lock.
@@ -107,7 +107,7 @@ impl Default for Config {
 }
 
 /// The historical bugs, by what they make a broker do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Defects {
     /// ARTEMIS-2716: whoever gets the lock activates, whatever its data is worth, a copy that was cut short included.
     pub lock_alone_decides: bool,
@@ -132,7 +132,7 @@ impl Defects {
 }
 
 /// What every node of a cluster knows from its configuration files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Settings {
     /// Timers.
     pub config: Config,

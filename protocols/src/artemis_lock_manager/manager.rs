@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use sim_core::{CloseReason, ConnectionEvent, ConnectionId, Instant, NodeId, SyncToken};
+use sim_core::{CloseReason, ConnectionEvent, ConnectionId, Constant, Instant, NodeId, SyncToken};
 
 use super::{LockId, Message, Node, Record, Settings};
 
@@ -17,23 +17,23 @@ type Context<'a> = sim_core::Context<'a, Node>;
 type SessionKey = (NodeId, u64);
 
 /// The lock manager.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Manager {
-    settings: Arc<Settings>,
+    settings: Constant<Arc<Settings>>,
     counters: BTreeMap<LockId, i64>,
     locks: BTreeMap<LockId, SessionKey>,
     sessions: BTreeMap<SessionKey, Session>,
     answers: VecDeque<Answer>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Session {
     connection: Option<ConnectionId>,
     /// On the manager's clock; `None` after a restart, which gives every session a new lease.
     heard: Option<Instant>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Answer {
     /// The sync that it waits for, if that has not ended yet.
     after: Option<SyncToken>,
@@ -43,7 +43,7 @@ struct Answer {
 
 impl Manager {
     /// A lock manager that has never run.
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Constant<Arc<Settings>>) -> Self {
         Manager {
             settings,
             counters: BTreeMap::new(),

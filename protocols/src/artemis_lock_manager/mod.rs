@@ -79,7 +79,7 @@ use manager::Manager;
 pub type LockId = u64;
 
 /// How an acting live gives its place back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stopping {
     /// It has closed its clients.
     StopCalled,
@@ -88,7 +88,7 @@ pub enum Stopping {
 }
 
 /// What the nodes say to each other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Message {
     /// See [`ClientMessage::Attach`].
     Attach,
@@ -224,7 +224,7 @@ impl From<ClientMessage> for Message {
 }
 
 /// The timers of all roles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// A client's.
     Client(ClientTimer),
@@ -263,7 +263,7 @@ impl From<ClientTimer> for Timer {
 }
 
 /// What is kept on a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// Broker: part of its journal, its activation sequence included.
     Journal(JournalRecord),
@@ -280,14 +280,14 @@ impl From<JournalRecord> for Record {
 }
 
 /// What an operator can ask of a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Shut down.
     Stop,
 }
 
 /// Where a broker stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Opens a session with the lock manager.
     Joining,
@@ -324,7 +324,7 @@ pub enum Phase {
 }
 
 /// What happens to a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The session is open, and there is a copy to be judged.
     Joined,
@@ -404,7 +404,7 @@ transitions! { Phase on Event {
 } }
 
 /// A node of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// The lock manager.
     Manager(Manager),

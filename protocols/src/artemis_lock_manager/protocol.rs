@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Class, Cluster, Defect, Factory, Invariant, Named, Property, Protocol};
+use sim_core::{Class, Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol};
 
 use super::broker::Broker;
 use super::manager::Manager;
@@ -143,7 +143,7 @@ impl Protocol for ArtemisLockManager {
     }
 
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
-        let settings = Arc::new(Settings::of(cluster));
+        let settings = Constant(Arc::new(Settings::of(cluster)));
         let roles: Vec<String> = cluster.members.iter().map(|member| member.role.clone()).collect();
         let client = ClientConfig {
             send_interval: settings.config.send_interval,
@@ -153,7 +153,7 @@ impl Protocol for ArtemisLockManager {
             forgets_unanswered_sends: false,
         };
         Arc::new(move |node| {
-            let settings = Arc::clone(&settings);
+            let settings = settings.clone();
             match roles[node.index()].as_str() {
                 "lock-manager" => Node::Manager(Manager::new(settings)),
                 "live" | "backup" => Node::Broker(Box::new(Broker::new(settings, node))),

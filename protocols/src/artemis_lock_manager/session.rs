@@ -12,7 +12,7 @@ use super::{Message, Node, Timer};
 type Context<'a> = sim_core::Context<'a, Node>;
 
 /// The session of one start of a broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Session {
     manager: NodeId,
     verifier: u64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sim_core::history::{Call, Operation, Step};
-use sim_core::{ConnectionEvent, ConnectionId, NodeId};
+use sim_core::{ConnectionEvent, ConnectionId, Constant, NodeId};
 
 use super::{Message, Node, Settings, Timer};
 
@@ -13,9 +13,9 @@ type Context<'a> = sim_core::Context<'a, Node>;
 const QUEUE: u64 = 1;
 
 /// A client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Client {
-    settings: Arc<Settings>,
+    settings: Constant<Arc<Settings>>,
     /// The broker that it uses, or tries.
     broker: NodeId,
     connection: Option<ConnectionId>,
@@ -26,7 +26,7 @@ pub struct Client {
 
 impl Client {
     /// A client that has not started.
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Constant<Arc<Settings>>) -> Self {
         let broker = settings.live;
         Client { settings, broker, connection: None, open: false, pending: None }
     }

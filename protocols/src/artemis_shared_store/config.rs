@@ -8,7 +8,7 @@ use serde::Deserialize;
 use sim_core::{Cluster, NodeId};
 
 /// The settings of a cluster.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Hash)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     /// Between attempts at a lock, and between looks at the state byte.
@@ -91,7 +91,7 @@ impl Default for Config {
 }
 
 /// The historical bugs, by what they make a broker do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Defects {
     /// ARTEMIS-256b: LIVE is written before anyone serves, and a sleep stands in for waiting until the peer does.
     pub live_before_serving: bool,
@@ -122,7 +122,7 @@ impl Defects {
 }
 
 /// What every node of a cluster knows from its configuration files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Settings {
     /// Timers and switches.
     pub config: Config,

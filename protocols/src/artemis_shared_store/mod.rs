@@ -74,7 +74,7 @@ use client::Client;
 use store::Store;
 
 /// The state byte of the lock file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LockState {
     /// No broker has ever served.
     #[default]
@@ -88,7 +88,7 @@ pub enum LockState {
 }
 
 /// The two locks of the lock file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lock {
     /// Whoever serves.
     Primary,
@@ -97,7 +97,7 @@ pub enum Lock {
 }
 
 /// What the nodes say to each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Client to broker: store this durable message.
     Send {
@@ -188,7 +188,7 @@ sim_core::kinds!(Message {
 });
 
 /// The timers of all roles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// Broker: try the lock or read the state byte again.
     Poll,
@@ -219,7 +219,7 @@ pub enum Timer {
 }
 
 /// What the store keeps on its disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// The state byte.
     State(LockState),
@@ -237,14 +237,14 @@ pub enum Record {
 }
 
 /// What an operator can ask of a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Shut down in good order.
     Stop,
 }
 
 /// Where a broker stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Connecting to the store for the first time since its start.
     Mounting,
@@ -275,7 +275,7 @@ pub enum Phase {
 }
 
 /// What happens to a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The store has accepted the mount of the `live` broker.
     LiveMounted,
@@ -333,7 +333,7 @@ transitions! { Phase on Event {
 } }
 
 /// A node of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// The file system.
     Store(Store),

@@ -10,7 +10,7 @@ use super::{Lock, Message, Node};
 type Context<'a> = sim_core::Context<'a, Node>;
 
 /// The mount of one start of a broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Mount {
     store: NodeId,
     verifier: u64,

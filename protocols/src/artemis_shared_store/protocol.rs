@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Class, Cluster, Defect, Factory, Invariant, Named, Property, Protocol};
+use sim_core::{Class, Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol};
 
 use super::broker::Broker;
 use super::client::Client;
@@ -145,10 +145,10 @@ impl Protocol for ArtemisSharedStore {
     }
 
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
-        let settings = Arc::new(Settings::of(cluster));
+        let settings = Constant(Arc::new(Settings::of(cluster)));
         let roles: Vec<String> = cluster.members.iter().map(|member| member.role.clone()).collect();
         Arc::new(move |node| {
-            let settings = Arc::clone(&settings);
+            let settings = settings.clone();
             match roles[node.index()].as_str() {
                 "store" => Node::Store(Store::new(settings)),
                 "live" | "backup" => Node::Broker(Box::new(Broker::new(settings, node))),

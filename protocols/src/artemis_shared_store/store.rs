@@ -6,16 +6,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use sim_core::{CloseReason, ConnectionEvent, ConnectionId, Instant, NodeId, SyncToken};
+use sim_core::{CloseReason, ConnectionEvent, ConnectionId, Constant, Instant, NodeId, SyncToken};
 
 use super::{Lock, LockState, Message, Node, RECORDS_PER_READ, Record, Settings};
 
 type Context<'a> = sim_core::Context<'a, Node>;
 
 /// The file system.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Store {
-    settings: Arc<Settings>,
+    settings: Constant<Arc<Settings>>,
     state: LockState,
     modified: u64,
     journal: Journal,
@@ -28,7 +28,7 @@ pub struct Store {
 }
 
 /// Who owns a lock, and when the store last heard from it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Owner {
     broker: NodeId,
     verifier: u64,
@@ -37,13 +37,13 @@ struct Owner {
 }
 
 /// A broker's latest mount. What comes on any other connection of that broker is left over from an earlier one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Mount {
     verifier: u64,
     connection: ConnectionId,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Answer {
     /// The sync that it waits for, if that has not ended yet.
     after: Option<SyncToken>,
@@ -52,7 +52,7 @@ struct Answer {
 }
 
 /// A journal write that was accepted from a broker without the primary lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StrayWrite {
     /// Who wrote.
     pub writer: NodeId,
@@ -62,7 +62,7 @@ pub struct StrayWrite {
 
 impl Store {
     /// An empty file system.
-    pub fn new(settings: Arc<Settings>) -> Self {
+    pub fn new(settings: Constant<Arc<Settings>>) -> Self {
         Store {
             settings,
             state: LockState::default(),
@@ -247,7 +247,7 @@ impl Store {
 }
 
 /// The journal: records at positions that its writer chooses. Writing to a position again replaces what was there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Journal {
     records: Vec<u64>,
     /// What is in them, in ascending order: one short search for each of many questions.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::log::{Entry, Position};
 
 /// What is shipped at a time: the content of one log buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Chunk {
     /// The records, oldest first.
     pub entries: Arc<[Entry]>,
@@ -15,7 +15,7 @@ pub struct Chunk {
 }
 
 /// A fixed number of buffers of a fixed size.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct LogBuffers {
     count: usize,
     size: u32,
@@ -28,7 +28,7 @@ pub struct LogBuffers {
 }
 
 /// All buffers are full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Full;
 
 impl LogBuffers {

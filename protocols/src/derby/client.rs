@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use sim_core::history::{Call, Operation, Step};
-use sim_core::{ConnectionEvent, ConnectionId};
+use sim_core::{ConnectionEvent, ConnectionId, Constant};
 
 use super::database::{Ctx, Shared};
 use super::message::{Message, Timer};
 
 /// The client's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Client {
-    shared: Arc<Shared>,
+    shared: Constant<Arc<Shared>>,
     /// Whether the slave's database is the one to try.
     at_slave: bool,
     link: Link,
@@ -21,7 +21,7 @@ pub struct Client {
     transaction: Option<(u64, bool)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Link {
     Down,
     Opening(ConnectionId),
@@ -29,7 +29,7 @@ enum Link {
 }
 
 impl Client {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Constant<Arc<Shared>>) -> Self {
         Client { shared, at_slave: false, link: Link::Down, begun: 0, transaction: None }
     }
 

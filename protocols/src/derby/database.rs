@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sim_core::{ConnectionEvent, ConnectionId, Context, NodeId, SyncToken};
+use sim_core::{ConnectionEvent, ConnectionId, Constant, Context, NodeId, SyncToken};
 
 use super::config::Config;
 use super::defects::Defects;
@@ -21,7 +21,7 @@ pub(super) type Ctx<'a> = Context<'a, Node>;
 const CHECKPOINT_BYTES: u32 = 64;
 
 /// What every node knows from its configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Shared {
     /// Settings.
     pub config: Config,
@@ -36,9 +36,9 @@ pub struct Shared {
 }
 
 /// A database.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Server {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Constant<Arc<Shared>>,
     pub(super) phase: Phase,
     pub(super) log: Log,
     /// Since which wait clients' work is held up, if it is.
@@ -62,7 +62,7 @@ pub struct Server {
 }
 
 /// A piece of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Request {
     Execute { via: ConnectionId, transaction: u64, index_build: bool },
     IndexBuilt { via: ConnectionId, transaction: u64 },
@@ -71,7 +71,7 @@ enum Request {
 }
 
 /// What follows on a log record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Then {
     Nothing,
     Executed(ConnectionId, u64),
@@ -79,7 +79,7 @@ pub(super) enum Then {
 }
 
 /// What follows on a sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Durable {
     /// Master: it is given up in favour of a slave at this position.
     Decision(Position),
@@ -96,7 +96,7 @@ pub(super) enum Durable {
 }
 
 impl Server {
-    pub(super) fn new(shared: Arc<Shared>, node: NodeId) -> Self {
+    pub(super) fn new(shared: Constant<Arc<Shared>>, node: NodeId) -> Self {
         let phase = if node == shared.slave { Phase::Pre } else { Phase::Normal };
         Server {
             master: Master::new(&shared),

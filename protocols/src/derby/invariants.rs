@@ -131,7 +131,7 @@ fn server(world: &World<Node>, node: NodeId) -> Option<&Server> {
 }
 
 /// The two databases.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Pair {
     master: NodeId,
     slave: NodeId,
@@ -229,7 +229,7 @@ fn no_leak(pair: Pair) -> NoLeak<Node> {
 }
 
 /// D3, record by record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Prefix {
     pair: Pair,
     /// The connection that was looked at last, and how many records of it were found equal.
@@ -291,7 +291,7 @@ impl Invariant<Node> for Prefix {
 type Wait = (&'static str, Duration, fn(&Server) -> Option<u64>);
 
 /// D4 and D5: numbered waits end in time.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Waits {
     name: &'static str,
     waits: Vec<Wait>,
@@ -356,7 +356,7 @@ impl Invariant<Node> for Waits {
 }
 
 /// D5: a refusal "I am connected" is true.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct RefusesLiveLink {
     pair: Pair,
     limit: Duration,

@@ -10,7 +10,7 @@ use super::shipper::Shipping;
 use super::state::{Happening, Phase};
 
 /// How far the connection is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Link {
     /// There is none.
     #[default]

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::message::Record;
 
 /// What a log record says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Body {
     /// A transaction has changed something.
     Update(u64),
@@ -21,7 +21,7 @@ pub enum Body {
 }
 
 /// A log record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Where it begins, in bytes.
     pub instant: u64,
@@ -39,7 +39,7 @@ impl Entry {
 }
 
 /// The end of a log, or of a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The highest instant.
     pub instant: u64,
@@ -68,7 +68,7 @@ impl Position {
 }
 
 /// A log and the content of the database that it leads to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Log {
     /// Each record with the checksum up to its end.
     entries: Vec<(Entry, u64)>,

@@ -13,7 +13,7 @@ use super::shipper::{FullWait, Shipping};
 use super::state::{Happening, Phase};
 
 /// What a master knows of replication.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Master {
     /// The machine that replication was started to.
     pub target: NodeId,
@@ -49,7 +49,7 @@ pub(super) struct Master {
 }
 
 /// What follows on a flush of all buffers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Flush {
     /// The slave is asked to take over.
     Failover,
@@ -60,7 +60,7 @@ pub(super) enum Flush {
 }
 
 /// Why a master went on without its slave, other than because it was asked to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GivenUp {
     /// The slave's position after a reconnect is not the one up to which was sent.
     OutOfSync {

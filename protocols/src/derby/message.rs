@@ -7,7 +7,7 @@ use sim_core::kinds;
 use super::log::{Entry, Position};
 
 /// All messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Message {
     /// Master to slave, first on a connection: the version of the protocol.
     InitiateVersion {
@@ -91,7 +91,7 @@ kinds!(Message {
 });
 
 /// Why a slave says no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Problem {
     /// It speaks another version.
     Version,
@@ -102,7 +102,7 @@ pub enum Problem {
 }
 
 /// What is on a database's disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A log record.
     Log(Entry),
@@ -119,7 +119,7 @@ pub enum Record {
 }
 
 /// How a slave came to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Promotion {
     /// Told by its master.
     Orderly,
@@ -128,7 +128,7 @@ pub enum Promotion {
 }
 
 /// The timers of databases and clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// The next chunk is due.
     Ship,
@@ -185,7 +185,7 @@ impl Timer {
 }
 
 /// What an operator can ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// At the master: replicate to the slave, whose copy of the database must be the same.
     StartMaster,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::{
-    Actor, Cluster, ConnectionEvent, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, SyncToken,
+    Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol,
+    SyncToken,
 };
 
 use super::client::Client;
@@ -15,11 +16,11 @@ use super::invariants;
 use super::message::{Command, Message, Record, Timer};
 
 /// A database, its replica and their clients.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Derby;
 
 /// The actor of any node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// A database.
     Server(Box<Server>),
@@ -229,16 +230,16 @@ impl Protocol for Derby {
 
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
         let only = |role| cluster.with_role(role).next().expect("a cluster that was found valid has one");
-        let shared = Arc::new(Shared {
+        let shared = Constant(Arc::new(Shared {
             config: cluster.config.clone(),
             defects: Defects::of(&cluster.defects),
             master: only("master"),
             slave: only("slave"),
             wrong_host: cluster.with_role("client").next(),
-        });
+        }));
         Arc::new(move |node| match node == shared.master || node == shared.slave {
-            true => Node::Server(Box::new(Server::new(Arc::clone(&shared), node))),
-            false => Node::Client(Client::new(Arc::clone(&shared))),
+            true => Node::Server(Box::new(Server::new(shared.clone(), node))),
+            false => Node::Client(Client::new(shared.clone())),
         })
     }
 

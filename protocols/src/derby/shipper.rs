@@ -21,7 +21,7 @@ const FILL_HIGH: usize = 80;
 const FILL_LOW: usize = 10;
 
 /// Where the shipping thread is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Shipping {
     /// Waiting for its interval to end, or for work.
     #[default]
@@ -33,7 +33,7 @@ pub(super) enum Shipping {
 }
 
 /// A log record that waits for a free buffer, and holds the log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct FullWait {
     pub number: u64,
     entry: Entry,

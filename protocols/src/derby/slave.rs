@@ -11,7 +11,7 @@ use super::state::{Happening, Phase};
 use super::takeover::{Recovery, Tell};
 
 /// What a slave knows of replication.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Slave {
     /// The connection to the master.
     pub master: Option<ConnectionId>,

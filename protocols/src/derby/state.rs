@@ -3,7 +3,7 @@
 use crate::transitions;
 
 /// What a database is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Serves clients, is not replicated.
     #[default]
@@ -39,7 +39,7 @@ pub enum Phase {
 }
 
 /// What can happen to a database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
     /// The operator starts replication.
     StartMaster,

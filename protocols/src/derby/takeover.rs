@@ -8,7 +8,7 @@ use super::message::{Command, Message, Problem, Promotion, Record, Timer};
 use super::state::{Happening, Phase};
 
 /// Redoing and undoing the log on the way to serving.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Recovery {
     /// How to serve when it is done; `None` if the master has yet to decide.
     goal: Option<Promotion>,
@@ -17,7 +17,7 @@ pub(super) struct Recovery {
 }
 
 /// Whom to tell that this database serves, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) enum Tell {
     /// The master, which decided it.
     Done(ConnectionId),

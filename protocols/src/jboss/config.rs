@@ -11,7 +11,7 @@ use super::message::QueueId;
 use crate::services::membership;
 
 /// Where a message is that has to survive its server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Replication {
     /// In the database that all servers share.
@@ -22,7 +22,7 @@ pub enum Replication {
 }
 
 /// Settings of all servers and clients of a cluster.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// The group of the servers.

@@ -14,7 +14,7 @@ use super::message::{Item, MessageId, QueueId, SessionId};
 use crate::services::membership::Address;
 
 /// A row of the message table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Row {
     /// The message.
     pub item: Item,
@@ -23,7 +23,7 @@ pub struct Row {
 }
 
 /// Acknowledgements that are prepared and not committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PreparedTransaction {
     /// The session and its number there.
     pub id: (SessionId, u64),
@@ -37,7 +37,7 @@ pub struct PreparedTransaction {
 pub type Part = (NodeId, QueueId);
 
 /// What a server can ask of the database. Each is one transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Statement {
     /// The process of the node is this one from now on; these are the members of the group.
     Register(Address, Vec<Address>),
@@ -116,7 +116,7 @@ pub enum Statement {
 }
 
 /// What came of a statement.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It is done.
     Done,
@@ -139,7 +139,7 @@ pub enum Answer {
 }
 
 /// The tables.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Tables {
     processes: BTreeMap<NodeId, Address>,
     takeovers: BTreeMap<Address, Address>,

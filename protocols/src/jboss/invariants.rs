@@ -13,12 +13,13 @@
 //!   now, if the last of them was not fully replicated when it died.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::history::{Call, Operation, Step};
 use sim_core::library::{AcknowledgedWrite, Always, BoundedWait, Eventually, NoLeak, NoLostWrite};
-use sim_core::{Check, Class, Cluster, Instant, Invariant, NodeId, Property, Touched, World};
+use sim_core::{Check, Class, Cluster, Constant, Instant, Invariant, NodeId, Property, Touched, World};
 
 use super::client::Client;
 use super::config::Config;
@@ -91,7 +92,7 @@ const STUCK: Duration = Duration::from_secs(5);
 
 /// The property called `name`.
 pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {
-    let shared = Arc::new(Shared::of(cluster));
+    let shared = Constant(Arc::new(Shared::of(cluster)));
     let nodes = cluster.members.len();
     let property = PROPERTIES.iter().find(|property| property.name == name)?;
     let name = property.name;
@@ -156,7 +157,7 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
 }
 
 /// What a property remembers, and what it makes of a node that an event has touched.
-trait State: Clone + Send + 'static {
+trait State: Clone + Hash + Send + 'static {
     /// What is wrong, if anything is.
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String>;
 
@@ -167,7 +168,7 @@ trait State: Clone + Send + 'static {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Watch<S> {
     name: &'static str,
     class: Class,
@@ -216,7 +217,7 @@ fn in_memory(server: &Server) -> impl Iterator<Item = MessageId> + '_ {
     queued.chain(held).chain(delivered)
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct OneOwner {
     /// By server, how many messages it had when it was last looked at.
     sizes: Vec<usize>,
@@ -307,7 +308,7 @@ fn is_safe(shared: &Shared, world: &World<Node>, write: &AcknowledgedWrite) -> b
 }
 
 /// J2 with in-memory replication.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Replicated {
     read: usize,
     /// Messages that were acknowledged and not received since.
@@ -368,7 +369,7 @@ impl State for Replicated {
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct OneConsumer {
     read: usize,
     /// Messages whose consumer was told that they are done, and which consumer that was.
@@ -425,7 +426,7 @@ fn valve(client: &Client) -> Result<(), String> {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Bounded {
     /// By server, since when two of its threads have waited for each other.
     stuck: Vec<Option<Instant>>,
@@ -462,7 +463,7 @@ impl State for Bounded {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct SameDeliveries;
 
 impl State for SameDeliveries {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sim_core::{Cluster, HostId, NodeId};
+use sim_core::{Cluster, Constant, HostId, NodeId};
 
 use super::config::{Config, Replication};
 use super::defects::Defects;
@@ -12,7 +12,7 @@ use super::message::QueueId;
 use crate::services::membership::Address;
 
 /// What all nodes of a cluster know from their configuration files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Shared {
     /// The settings.
     pub config: Config,
@@ -31,7 +31,7 @@ pub struct Shared {
 }
 
 /// A reference to what all nodes share.
-pub type SharedRef = Arc<Shared>;
+pub type SharedRef = Constant<Arc<Shared>>;
 
 impl Shared {
     /// Reads a cluster.

@@ -13,7 +13,7 @@ use super::protocol::Node;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The connection, and the statements that have not been answered. `P` is what a statement was for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Link<P> {
     store: Option<NodeId>,
     connection: Option<ConnectionId>,

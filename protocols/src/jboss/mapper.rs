@@ -7,7 +7,7 @@ use sim_core::HostId;
 use crate::services::membership::Address;
 
 /// The rule by which failover nodes are chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mapper {
     /// The members after the node, with the view as a circular buffer.

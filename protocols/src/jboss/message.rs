@@ -15,7 +15,7 @@ pub type MessageId = u64;
 pub type DeliveryId = u64;
 
 /// A client's session, by the client and which of its starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId {
     /// The client.
     pub client: NodeId,
@@ -24,7 +24,7 @@ pub struct SessionId {
 }
 
 /// A message as queues hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Item {
     /// Its id.
     pub id: MessageId,
@@ -33,7 +33,7 @@ pub struct Item {
 }
 
 /// An object that a client has made at a server, and makes again after a failover.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Object {
     /// The session.
     Session,
@@ -46,7 +46,7 @@ pub enum Object {
 }
 
 /// Why a client connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// For the first time, or because it was moved here.
     New,
@@ -57,7 +57,7 @@ pub enum Reason {
 }
 
 /// A delivery that a client has not been told to be acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unacked {
     /// Which message.
     pub message: MessageId,
@@ -68,7 +68,7 @@ pub struct Unacked {
 }
 
 /// What nodes say to each other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Message {
     /// Between servers: group membership.
     Group(membership::Message),
@@ -187,7 +187,7 @@ impl From<membership::Message> for Message {
 }
 
 /// A node's timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// A server's group membership.
     Group(membership::Timer),
@@ -241,7 +241,7 @@ impl From<membership::Timer> for Timer {
 }
 
 /// What an operator can ask of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Move all sessions elsewhere, leave the group in good order, and stop.
     TakeDown,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::{
-    Actor, Cluster, ConnectionEvent, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, SyncToken,
+    Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol,
+    SyncToken,
 };
 
 use super::client::Client;
@@ -17,11 +18,11 @@ use super::server::Server;
 use super::store::{Record, Store};
 
 /// JBoss Messaging: servers that fail over for each other, with their clients.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Jboss;
 
 /// The actor of any node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// A server.
     Server(Box<Server>),
@@ -182,7 +183,7 @@ impl Protocol for Jboss {
     }
 
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
-        let shared = Arc::new(Shared::of(cluster));
+        let shared = Constant(Arc::new(Shared::of(cluster)));
         let roles: Vec<String> = cluster.members.iter().map(|m| m.role.clone()).collect();
         Arc::new(move |node| match roles[node.index()].as_str() {
             "server" => Node::Server(Box::new(Server::new(&shared, node))),

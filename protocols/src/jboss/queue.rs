@@ -7,7 +7,7 @@ use sim_core::Instant;
 use super::message::{Item, MessageId, SessionId};
 
 /// One part of a queue.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Queue {
     /// To be delivered, in this order.
     pub refs: VecDeque<Item>,
@@ -20,7 +20,7 @@ pub struct Queue {
 }
 
 /// A message that waits for the session that had it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// The message.
     pub item: Item,
@@ -31,7 +31,7 @@ pub struct Held {
 }
 
 /// The paging orders of the messages that are in the database only: from the first to, not including, the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Paging {
     /// The order of the oldest.
     pub first: u64,

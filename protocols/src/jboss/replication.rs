@@ -22,7 +22,7 @@ use crate::services::membership::Address;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// One change of what is in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Copied {
     /// A message is in a queue, or back in it.
     Add(QueueId, Item),
@@ -37,7 +37,7 @@ pub enum Copied {
 }
 
 /// A copy of another server's memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Replica {
     /// The connection that it comes over; `None` if another server has handed it over.
     source: Option<ConnectionId>,
@@ -48,7 +48,7 @@ pub struct Replica {
 }
 
 /// What is known of a copied message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Copy {
     Queued,
     Held(Option<SessionId>),
@@ -92,7 +92,7 @@ impl Replica {
 }
 
 /// A server's side of replication.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Replicator {
     /// The failover node.
     target: Option<Address>,

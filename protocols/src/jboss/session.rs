@@ -7,7 +7,7 @@ use sim_core::{ConnectionId, Instant, NodeId};
 use super::message::{DeliveryId, Item, Object, QueueId, SessionId};
 
 /// A session.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -32,7 +32,7 @@ pub struct Session {
 }
 
 /// A message that was delivered and is not acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Delivery {
     /// The message.
     pub item: Item,
@@ -43,7 +43,7 @@ pub struct Delivery {
 }
 
 /// What has become of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeliveryState {
     /// The client has it, or will.
     Out,

@@ -3,7 +3,7 @@
 use crate::transitions;
 
 /// What a server is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ServerPhase {
     /// Looks for the group.
     #[default]
@@ -19,7 +19,7 @@ pub enum ServerPhase {
 }
 
 /// What can happen to a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerEvent {
     /// It is in a view.
     LetIn,
@@ -55,7 +55,7 @@ impl ServerPhase {
 }
 
 /// Where a client's connection stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ClientPhase {
     /// In use.
     Connected,
@@ -73,7 +73,7 @@ pub enum ClientPhase {
 }
 
 /// What can happen to a client's connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientEvent {
     /// A thread has noticed a failure, or the server has told the client to move.
     Detects,

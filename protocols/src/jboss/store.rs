@@ -11,7 +11,7 @@ use super::message::Message;
 use super::protocol::Node;
 
 /// What is on its disk: each statement, who sent it, and under which number.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Record {
     from: NodeId,
     number: u64,
@@ -19,7 +19,7 @@ pub struct Record {
 }
 
 /// The database server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Store {
     tables: Tables,
     /// By server, the answers that it may ask for again, by the number of the statement.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sim_core::ClockSetting;
 
 /// The settings; every member must have the same.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Hash)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
     /// For how long a member promises, on its own clock, to support nobody else.

@@ -5,7 +5,7 @@ use sim_core::{Cluster, Defect};
 use super::{Config, invariants};
 
 /// Which bugs are on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub struct Defects {
     /// `ignores-drift`.
     pub ignores_drift: bool,

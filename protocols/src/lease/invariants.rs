@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sim_core::{Check, Class, Invariant, NodeId, Property, Touched, World};
+use sim_core::{Check, Class, Invariant, LookBack, NodeId, Property, Touched, World};
 
 use super::{Node, State};
 
@@ -43,7 +43,7 @@ pub(super) fn holds(world: &World<Node>, node: NodeId, actor: &Node) -> bool {
 }
 
 /// Each lease has a higher epoch than all before it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct EpochsGrow {
     /// The epoch of each node that has got the lease and has not stepped down.
     held: BTreeMap<NodeId, u64>,
@@ -83,10 +83,14 @@ impl Invariant<Node> for EpochsGrow {
             _ => Check::Holds,
         }
     }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
+    }
 }
 
 /// The store never goes back to an older epoch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct WritesInOrder {
     /// The highest epoch that the store has held.
     highest: u64,
@@ -114,5 +118,9 @@ impl Invariant<Node> for WritesInOrder {
         }
         self.highest = epoch;
         Check::Holds
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

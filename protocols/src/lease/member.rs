@@ -10,7 +10,7 @@ use super::{Config, Defects, Message, Node, Record, State, Step, Timer};
 use crate::transitions::StateMachine;
 
 /// A member. All instants are readings of its own clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Member {
     id: NodeId,
     /// All members, this one included.
@@ -40,7 +40,7 @@ pub struct Member {
 }
 
 /// Not to support anybody else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Promise {
     epoch: u64,
     holder: NodeId,
@@ -48,7 +48,7 @@ struct Promise {
 }
 
 /// What waits for a promise to be durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Pending {
     /// To ask the others.
     Campaign,

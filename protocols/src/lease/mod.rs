@@ -56,7 +56,7 @@ pub use store::Store;
 use crate::transitions;
 
 /// Where a member stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// It supports whoever has its promise, or waits for a better moment.
     Waiting,
@@ -69,7 +69,7 @@ pub enum State {
 }
 
 /// What moves a member from state to state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The lease may be free.
     Campaign,
@@ -92,7 +92,7 @@ transitions! { State on Step {
 } }
 
 /// The protocol, for scenario files.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Lease;
 
 /// The role of those who want the lease.

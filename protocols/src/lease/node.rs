@@ -5,7 +5,7 @@ use sim_core::{Actor, Context, NodeId, SyncToken};
 use super::{Member, Store, role};
 
 /// A node of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// Wants the lease.
     Member(Member),
@@ -14,7 +14,7 @@ pub enum Node {
 }
 
 /// What nodes say to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Asks for the lease.
     Ask {
@@ -48,7 +48,7 @@ pub enum Message {
 sim_core::kinds!(Message { Ask, Grant, Refuse, Write });
 
 /// The timers of a member; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// The lease may be free.
     Campaign,
@@ -61,7 +61,7 @@ pub enum Timer {
 }
 
 /// What is on disk. Only the last record counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A member has promised the lease.
     Promise {
@@ -80,7 +80,7 @@ pub enum Record {
 }
 
 /// What an operator can ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Give up the lease.
     Resign,

@@ -7,7 +7,7 @@ use sim_core::{Context, SyncToken};
 use super::{Defects, Node, Record};
 
 /// The store.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Store {
     defects: Defects,
     /// The highest epoch of all writes that have arrived.

@@ -8,7 +8,7 @@ use super::state::Router;
 use crate::services::coordination::Text;
 
 /// A virtual address, or several that move together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Vip {
     /// The one that the world outside uses.
     Upstream,
@@ -36,7 +36,7 @@ impl Vip {
 }
 
 /// What a node has of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Addresses {
     vips: BTreeSet<Vip>,
     /// The number of the takeover that has started the services.

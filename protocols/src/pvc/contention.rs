@@ -9,7 +9,7 @@ use super::state::Router;
 use crate::services::coordination::{Answer, Error, LockId, LockKind, Op};
 
 /// For what a contender waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// To know the key's version under the lock.
     Recheck,
@@ -18,7 +18,7 @@ pub enum Step {
 }
 
 /// A contention that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Contention {
     pub(super) lock: Option<LockId>,
     /// The version of the key that said `none`.

@@ -2,7 +2,6 @@
 //! their own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::{ConnectionEvent, Context, Instant, NodeId};
@@ -29,7 +28,7 @@ use crate::transitions::StateMachine;
 pub(super) type Ctx<'a> = Context<'a, Node>;
 
 /// Where a daemon is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Life {
     /// It has not announced itself.
     Starting,
@@ -40,7 +39,7 @@ pub enum Life {
 }
 
 /// The daemon of a coordinator or a hypervisor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Daemon {
     pub(super) shared: SharedRef,
     me: usize,
@@ -80,7 +79,7 @@ impl Daemon {
             last_retry: config.reconnect_wait,
         };
         Daemon {
-            shared: Arc::clone(shared),
+            shared: shared.clone(),
             me: shared.nodes.iter().position(|node| node.id == id).expect("every node with a daemon is listed"),
             zk: Client::new(shared.service, client),
             ipmi: Remote::new(RemoteConfig { patience: config.ipmi_patience, ..RemoteConfig::default() }),

@@ -12,7 +12,7 @@ use crate::services::coordination::{Answer, Error, Op, Stat, Text};
 use crate::services::power::{Action, Refusal};
 
 /// For which answer of the coordination service a fence waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The target to be marked.
     Mark,
@@ -25,7 +25,7 @@ pub enum Step {
 }
 
 /// Which answer of a board a fence waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Shot {
     /// To power off.
     Off,
@@ -43,7 +43,7 @@ pub(super) enum Shot {
 pub(super) type PowerCall = (NodeId, u32, Shot);
 
 /// What comes after the timer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Next {
     Throw,
     AskWhetherOff,
@@ -52,7 +52,7 @@ enum Next {
 }
 
 /// A fence that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Fence {
     number: u32,
     /// The version of the target's last report when it was marked.

@@ -9,7 +9,7 @@ use super::state::Router;
 use crate::services::coordination::{Answer, Error, Op};
 
 /// For what a keepalive waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// To know the node's state as everybody sees it.
     State,
@@ -22,13 +22,13 @@ pub enum Step {
 }
 
 /// The keepalive that is under way, and how many reports there were.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Keepalive {
     running: Option<Running>,
     reports: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Running {
     number: u32,
     step: Step,

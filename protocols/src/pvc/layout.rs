@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sim_core::{Cluster, NodeId};
+use sim_core::{Cluster, Constant, NodeId};
 
 use super::config::Config;
 use super::defects::Defects;
@@ -50,7 +50,7 @@ pub struct Shared {
 }
 
 /// A node with a daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct NodeInfo {
     /// Its number.
     pub id: NodeId,
@@ -71,7 +71,7 @@ pub struct NodeInfo {
 }
 
 /// A virtual machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct VmPaths {
     /// Its name.
     pub name: Text,
@@ -82,7 +82,7 @@ pub struct VmPaths {
 }
 
 /// Well-known paths, ready to be sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Paths {
     /// `/primary_node`: which node is primary.
     pub primary: Text,
@@ -189,7 +189,7 @@ impl Shared {
 }
 
 /// Where a virtual machine belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Placement {
     /// It runs on this node, or should.
     Start(Text),
@@ -229,7 +229,7 @@ impl Placement {
 }
 
 /// What all nodes share.
-pub type SharedRef = Arc<Shared>;
+pub type SharedRef = Constant<Arc<Shared>>;
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use super::message::{Call, Timer, Trouble};
 use crate::services::coordination::{Answer, Error, Mode, Op, Stat, Text};
 
 /// For what a machine waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Its record and its storage's lock to be read.
     Look,
@@ -22,7 +22,7 @@ pub enum Step {
 }
 
 /// A virtual machine, as far as this node has to do with it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Machine {
     running: bool,
     /// What is under way.

@@ -6,7 +6,7 @@ use crate::services::coordination;
 use crate::services::power::{self, Mood};
 
 /// What nodes say to each other: only through the coordination service, and to power boards.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// To or from the coordination service.
     Coordination(coordination::Message),
@@ -47,7 +47,7 @@ impl From<power::Message> for Message {
 }
 
 /// What is on disks: only the services have any. A daemon keeps everything with the coordination service.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// Of the coordination service.
     Coordination(coordination::Record),
@@ -68,7 +68,7 @@ impl From<power::Record> for Record {
 }
 
 /// What waits or works at a node. A number tells one use from an earlier one that was abandoned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// Of the coordination service.
     Coordination(coordination::Timer),
@@ -115,7 +115,7 @@ impl From<power::Timer> for Timer {
 }
 
 /// What a keepalive collects statistics from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Collector {
     /// The storage cluster.
     Storage,
@@ -124,7 +124,7 @@ pub enum Collector {
 }
 
 /// How a collector's thread has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     /// Its result is in the queue.
     Result,
@@ -135,7 +135,7 @@ pub enum Outcome {
 }
 
 /// What an operator can ask, and what can go wrong inside a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Make this node the primary.
     BecomePrimary,
@@ -154,7 +154,7 @@ pub enum Command {
 }
 
 /// What can go wrong inside a node without stopping it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trouble {
     /// Commands to the storage cluster hang.
     StorageHangs,
@@ -183,7 +183,7 @@ impl Trouble {
 }
 
 /// What a daemon's request to the coordination service was for: the place in its program where it goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     /// Nobody waits for it.
     Ignored,

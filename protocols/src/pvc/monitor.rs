@@ -12,7 +12,7 @@ use super::state::Router;
 use crate::services::coordination::{Answer, Error, LockId, LockKind, Text};
 
 /// What the monitor of a node knows and does.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Monitor {
     /// The lock that lets it fence.
     pub(super) lock: Option<LockId>,

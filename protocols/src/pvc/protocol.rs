@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::{
-    Actor, Cluster, ConnectionEvent, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, SyncToken,
+    Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol,
+    SyncToken,
 };
 
 use super::config::Config;
@@ -17,11 +18,11 @@ use crate::services::coordination::Server;
 use crate::services::power::{Board, BoardConfig, Mood};
 
 /// Parallel Virtual Cluster.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Pvc;
 
 /// The actor of any node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// A coordinator or a hypervisor.
     Daemon(Box<Daemon>),
@@ -244,7 +245,7 @@ impl Protocol for Pvc {
     }
 
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
-        let shared = Arc::new(Shared::of(cluster));
+        let shared = Constant(Arc::new(Shared::of(cluster)));
         let tree = shared.initial_tree();
         let config = &shared.config;
         let board = BoardConfig { boot: config.boot_time, slowness: config.slow_board_time };

@@ -14,7 +14,7 @@ use super::message::Call;
 use crate::services::coordination::{Answer, Done, Error, Op, Text};
 
 /// For what a recovery waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The machine to be claimed.
     Claim,
@@ -27,7 +27,7 @@ pub enum Step {
 }
 
 /// A recovery that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Recovery {
     /// Whose machines.
     node: Text,

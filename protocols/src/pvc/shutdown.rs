@@ -9,7 +9,7 @@ use super::state::Router;
 use crate::services::coordination::{Answer, Error, Op, Text};
 
 /// How far a shutdown is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Its announcement is to be taken.
     Announce,
@@ -26,7 +26,7 @@ pub enum Step {
 }
 
 /// A shutdown that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Shutdown {
     step: Step,
     /// The nodes that run, this one excepted.

@@ -3,7 +3,7 @@
 use crate::transitions;
 
 /// What a node is to the virtual addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Router {
     /// The daemon has started and has not announced itself.
     #[default]
@@ -21,7 +21,7 @@ pub enum Router {
 }
 
 /// What can happen to a router.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// A coordinator announces itself.
     Announced,

@@ -21,7 +21,7 @@ use crate::services::coordination::{LockId, LockKind, Op};
 use crate::transitions::StateMachine;
 
 /// A phase of a transition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// Handshake.
     A,
@@ -40,7 +40,7 @@ pub enum Phase {
 }
 
 /// A transition that is under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Transition {
     /// What waits for it says this number.
     number: u32,
@@ -55,14 +55,14 @@ pub struct Transition {
     failures: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Way {
     Takeover,
     Relinquish,
 }
 
 /// For what a transition waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum At {
     /// The exclusive lock.
     Exclusive,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::services::repository;
 
 /// What happens when a sync has waited for longer than its timeout.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnSyncTimeout {
     /// It goes on waiting: safety before availability.
@@ -21,7 +21,7 @@ pub enum OnSyncTimeout {
 }
 
 /// Settings of all nodes of a cluster.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// How often an instance reads the discovery-lite descriptor.

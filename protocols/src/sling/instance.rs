@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Context, Instant, NodeId};
+use sim_core::{Constant, Context, Instant, NodeId};
 
 use super::listener::{Listener, ListenerId, Sender};
 use super::manager::Manager;
@@ -17,9 +17,9 @@ use crate::services::repository::{Client, ClusterNodeId, Descriptor, Event, Mess
 use crate::transitions::StateMachine;
 
 /// An instance of Sling with its discovery.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Instance {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Constant<Arc<Shared>>,
     pub(super) name: SlingId,
     /// Whether it waits for an operator to start it for the first time.
     waits: bool,
@@ -46,7 +46,7 @@ pub struct Instance {
 }
 
 /// The steps of a start, each of which takes its time and then writes something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
     /// Takes back the leader election id of an earlier life.
     Withdraw,
@@ -59,7 +59,7 @@ enum Step {
 }
 
 impl Instance {
-    pub(super) fn new(shared: Arc<Shared>, node: NodeId, waits: bool) -> Self {
+    pub(super) fn new(shared: Constant<Arc<Shared>>, node: NodeId, waits: bool) -> Self {
         let name = SlingId(u64::from(node.0) + 1);
         let config = &shared.config;
         Instance {

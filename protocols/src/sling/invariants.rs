@@ -10,6 +10,7 @@
 //! Two topologies are the **same** if they have the same cluster id and the same members with the same leader election
 //! ids, in the same order: so also the same leader, and the same lives of all members.
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,7 +111,7 @@ pub(super) fn build(name: &str, config: &Config, within: Option<Duration>) -> Op
 }
 
 /// A property with a memory.
-trait State: Clone + Send + 'static {
+trait State: Clone + Hash + Send + 'static {
     /// Looks at a node that an event has touched.
     fn look(&mut self, world: &World<Node>, node: NodeId) -> Option<String>;
 
@@ -120,7 +121,7 @@ trait State: Clone + Send + 'static {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Watch<S> {
     property: &'static Property,
     state: S,
@@ -158,7 +159,7 @@ fn current(world: &World<Node>, node: NodeId) -> impl Iterator<Item = &Arc<Topol
 }
 
 /// A lease ends by time alone, but only an event can make a topology current, so looking at events is enough.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct NoTwoTopologies {
     /// By node, what was current when it was last looked at.
     known: Vec<Vec<Arc<TopologyView>>>,
@@ -189,7 +190,7 @@ impl State for NoTwoTopologies {
 
 /// What is known of a listener when it is told something: the last topology, what it heard since, and how often that
 /// topology has come again without another one having been seen in between.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Before {
     binding: u32,
     topology: Option<Arc<TopologyView>>,
@@ -202,7 +203,7 @@ struct Before {
 type Judge = fn(&World<Node>, &Before, &Heard) -> Result<(), String>;
 
 /// Follows what each listener hears.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Listening {
     judge: Judge,
     /// By node: which process, and by listener how much of what it heard is known.
@@ -358,7 +359,7 @@ fn waits_for(world: &World<Node>, node: NodeId, other: NodeId) -> bool {
     reached[1..].contains(&other)
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct SlowStarter {
     bound: Duration,
     /// Who waits for whom, and since when.

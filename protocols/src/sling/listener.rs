@@ -7,11 +7,11 @@ use std::sync::Arc;
 use super::view::TopologyView;
 
 /// Names a listener of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListenerId(pub u32);
 
 /// What a listener is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// TOPOLOGY_INIT: the first topology.
     Init,
@@ -24,7 +24,7 @@ pub enum EventKind {
 }
 
 /// An event as a listener got it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Heard {
     /// Which binding of the listener it came by; every activation of discovery binds anew.
     pub binding: u32,
@@ -39,7 +39,7 @@ pub struct Heard {
 }
 
 /// A listener.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Listener {
     /// Its name.
     pub id: ListenerId,
@@ -72,7 +72,7 @@ impl Listener {
 }
 
 /// What listeners are to be told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Event {
     pub kind: EventKind,
     pub view: Arc<TopologyView>,
@@ -81,7 +81,7 @@ pub(super) struct Event {
 }
 
 /// An entry of the sender's queue.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum Queued {
     /// An event for one listener.
     Event(ListenerId, Event),
@@ -90,7 +90,7 @@ pub(super) enum Queued {
 }
 
 /// A call of a listener that has not returned.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Call {
     pub to: ListenerId,
     pub kind: EventKind,
@@ -98,7 +98,7 @@ pub(super) struct Call {
 }
 
 /// The thread that calls listeners, one event after the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Sender {
     pub queue: VecDeque<Queued>,
     pub call: Option<Call>,

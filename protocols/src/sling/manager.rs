@@ -12,7 +12,7 @@ use super::reader::Reading;
 use super::view::{Difference, TopologyView};
 
 /// What the manager knows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Manager {
     activated: bool,
     /// The view that listeners were told of last.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sim_core::{Actor, Context, NodeId, SyncToken};
+use sim_core::{Actor, Constant, Context, NodeId, SyncToken};
 
 use super::instance::Instance;
 use super::sync::Part;
@@ -10,7 +10,7 @@ use super::{Config, Defects};
 use crate::services::repository::{self, Message, Store};
 
 /// What all nodes of a cluster know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Shared {
     pub(super) config: Config,
     pub(super) defects: Defects,
@@ -18,16 +18,16 @@ pub struct Shared {
 }
 
 /// A node of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Node {
     /// The repository.
-    Repository(Box<Store>, Arc<Shared>),
+    Repository(Box<Store>, Constant<Arc<Shared>>),
     /// An instance.
     Instance(Box<Instance>),
 }
 
 /// The timers; those of the repository's two halves are in its own module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// One of the repository.
     Repository(repository::Timer),
@@ -58,7 +58,7 @@ impl From<repository::Timer> for Timer {
 }
 
 /// What is on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// Of the repository.
     Repository(repository::Record),
@@ -73,7 +73,7 @@ impl From<repository::Record> for Record {
 }
 
 /// What an operator or a workload can ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
     /// Start an instance that waits for it.
     Start,

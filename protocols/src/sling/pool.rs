@@ -7,7 +7,7 @@ use super::instance::Instance;
 use super::node::{Node, Timer};
 
 /// Something that discovery has scheduled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Task {
     /// The end of the minimal delay between two events.
     Delayed(u64),
@@ -16,7 +16,7 @@ pub(super) enum Task {
 }
 
 /// The pool.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Pool {
     /// Threads whose jobs wait for the topology.
     pub blocked: u32,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Cluster, Defect, Factory, Invariant, Named, Property, Protocol};
+use sim_core::{Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol};
 
 use super::defects::{DEFECTS, Defects};
 use super::instance::Instance;
@@ -12,7 +12,7 @@ use super::{Config, invariants};
 use crate::services::repository::Store;
 
 /// Topology discovery on an eventually visible repository.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Sling;
 
 const REPOSITORY: &str = "repository";
@@ -112,11 +112,11 @@ impl Protocol for Sling {
     fn factory(cluster: &Cluster<Config>) -> Factory<Node> {
         let repository = cluster.with_role(REPOSITORY).next().expect("a cluster that was found valid has a repository");
         let (config, defects) = (cluster.config.clone(), Defects::of(&cluster.defects));
-        let shared = Arc::new(Shared { config, defects, repository });
+        let shared = Constant(Arc::new(Shared { config, defects, repository }));
         let joiners: Vec<_> = cluster.with_role(JOINER).collect();
         Arc::new(move |node| match node == repository {
-            true => Node::Repository(Box::new(Store::new(shared.config.repository())), Arc::clone(&shared)),
-            false => Node::Instance(Box::new(Instance::new(Arc::clone(&shared), node, joiners.contains(&node)))),
+            true => Node::Repository(Box::new(Store::new(shared.config.repository())), shared.clone()),
+            false => Node::Instance(Box::new(Instance::new(shared.clone(), node, joiners.contains(&node)))),
         })
     }
 

@@ -69,7 +69,7 @@ impl ElectionId {
 }
 
 /// What came of reading.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum Reading {
     /// A topology.
     View(TopologyView),
@@ -80,7 +80,7 @@ pub(super) enum Reading {
 }
 
 /// Reads topologies, and remembers whom it has seen.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Reader {
     /// The members of the topology that was read last: they have started, whatever they are late with.
     seen: Vec<(ClusterNodeId, ElectionId)>,

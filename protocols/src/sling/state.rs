@@ -3,7 +3,7 @@
 use crate::transitions;
 
 /// How far an instance is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
     /// It has not been started.
     Dormant,
@@ -22,7 +22,7 @@ pub enum Stage {
 }
 
 /// What can happen to an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
     /// It is started.
     Started,

@@ -7,7 +7,7 @@ use crate::services::repository::ClusterNodeId;
 use super::Defects;
 
 /// The lasting name of an instance, which survives its restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlingId(pub u64);
 
 impl fmt::Display for SlingId {
@@ -17,7 +17,7 @@ impl fmt::Display for SlingId {
 }
 
 /// The leader election id of one activation of an instance's discovery. The smallest of a view leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ElectionId {
     /// As set by the operator.
     pub prefix: u64,
@@ -28,7 +28,7 @@ pub struct ElectionId {
 }
 
 /// A member of a topology.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
     /// Its number in the repository's cluster.
     pub node: ClusterNodeId,
@@ -39,7 +39,7 @@ pub struct Member {
 }
 
 /// The cluster's id as it was read from a descriptor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct ClusterId {
     /// The id; 0 if the repository has none, which discovery then defines itself.
     pub id: u64,
@@ -48,7 +48,7 @@ pub struct ClusterId {
 }
 
 /// What listeners are told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct TopologyView {
     /// The cluster's id.
     pub cluster: ClusterId,
@@ -63,7 +63,7 @@ pub struct TopologyView {
 }
 
 /// In what two topologies differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Difference {
     /// In nothing that counts.
     Nothing,

@@ -12,7 +12,7 @@ use sim_core::{Actor, Class, Cluster, Context, Defect, Factory, Invariant, Named
 /// A primary that sends heartbeats, and backups that take over when they stop.
 pub struct Pair;
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub struct Node {
     config: Settings,
     rank: usize,
@@ -21,7 +21,7 @@ pub struct Node {
     client: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Message {
     Heartbeat,
     Request,
@@ -29,19 +29,19 @@ pub enum Message {
 }
 sim_core::kinds!(Message { Heartbeat, Request, Answer });
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     Beat,
     Silence,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Command {
     StepDown,
     Shutdown,
 }
 
-#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, serde::Deserialize, schemars::JsonSchema, Hash)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// Time from one heartbeat to the next.
@@ -54,7 +54,7 @@ pub struct Settings {
     pub decision: Decision,
 }
 
-#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, serde::Deserialize, schemars::JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
     /// By itself.

@@ -46,7 +46,8 @@ impl<A: Actor> World<A> {
     pub(super) fn fault_ends(&mut self, index: u32) -> Option<Touched> {
         self.plan.came(self.now());
         if !std::mem::take(&mut self.plan.state(index).active) {
-            return None; // Something else has ended it already.
+            // Something else has ended it already, but only now is the world quiet.
+            return Some(Touched::Any);
         }
         let schedule = self.schedule.clone();
         let planned = &schedule.faults.faults[index as usize];

@@ -13,7 +13,7 @@ use sim_core::{
 };
 
 /// A server without a will of its own.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 pub struct Server {
     pub live: bool,
     pub group: Option<u64>,
@@ -28,7 +28,7 @@ pub struct Server {
 }
 
 /// Something of a certain size.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Packet {
     pub bytes: u32,
 }
@@ -44,7 +44,7 @@ impl Kind for Packet {
 }
 
 /// The timers of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// Means nothing.
     Tick,

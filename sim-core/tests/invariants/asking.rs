@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use sim_core::{Check, Class, Invariant, NodeId, Touched, World};
+use sim_core::{Check, Class, Constant, Invariant, NodeId, Touched, World};
 
 use crate::script::{Act, Script, Server, secs};
 
@@ -10,11 +10,11 @@ const ALPHA: NodeId = NodeId(0);
 const BETA: NodeId = NodeId(1);
 
 /// Notes after what it was asked.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Witness {
     cares_for: fn(NodeId) -> bool,
     answer: fn(usize) -> Check,
-    asked: Arc<Mutex<Vec<Touched>>>,
+    asked: Constant<Arc<Mutex<Vec<Touched>>>>,
 }
 
 impl Invariant<Server> for Witness {
@@ -46,7 +46,7 @@ const NOTHING: Act = |_, _| {};
 /// What a witness was asked after, in a run in which alpha and beta start and each does something once.
 fn asked_after(cares_for: fn(NodeId) -> bool, answer: fn(usize) -> Check) -> Vec<Touched> {
     let asked = Arc::default();
-    let witness = Witness { cares_for, answer, asked: Arc::clone(&asked) };
+    let witness = Witness { cares_for, answer, asked: Constant(Arc::clone(&asked)) };
     let outcome =
         Script::new(["alpha", "beta"]).at(secs(1), "alpha", NOTHING).at(secs(2), "beta", NOTHING).check(witness);
     assert!(outcome.violation.expect("a last look").message.starts_with("asked after"), "it looks at the end as well");

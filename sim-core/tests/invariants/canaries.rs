@@ -41,7 +41,7 @@ fn lossy(loss: f64, duplication: f64) -> NetworkConfig {
 
 /// Node 0 is primary and node 1 takes over when it hears nothing. The sound primary resigns before that, if it gets
 /// no answer.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Takeover {
     sound: bool,
     primary: bool,
@@ -89,7 +89,7 @@ fn at_most_one_catches_a_takeover_on_mere_silence() {
 }
 
 /// Node 0 announces a new view every second. The sound one first waits until nobody goes by the old one any more.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Views {
     sound: bool,
     current: Option<u64>,
@@ -136,7 +136,7 @@ fn agreement_catches_a_view_that_is_installed_without_leaving_the_old_one() {
 }
 
 /// Node 2 writes to node 0, which copies to node 1. The sound one acknowledges when the copy is there.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Copies {
     sound: bool,
     held: BTreeSet<u64>,
@@ -188,7 +188,7 @@ fn no_lost_write_catches_an_acknowledgement_before_the_copy() {
 }
 
 /// Node 0 delivers each message until it is acknowledged. The sound consumer knows what it has had.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Consumer {
     sound: bool,
     had: BTreeSet<u64>,
@@ -223,7 +223,7 @@ fn no_duplicate_delivery_catches_a_consumer_without_memory() {
 
 /// Nodes 1 and 2 write and read by turns; node 0 has the register and copies it to node 1 a little later. The sound
 /// clients read at node 0, the others at node 1.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Register {
     sound: bool,
     value: u64,
@@ -286,7 +286,7 @@ fn linearizable_catches_reads_from_a_copy_that_lags() {
 }
 
 /// Node 0 sends to node 1, which is slow. The sound sender heeds back-pressure.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Sender {
     sound: bool,
     connection: Option<ConnectionId>,
@@ -324,7 +324,7 @@ fn bounded_buffer_catches_a_sender_that_does_not_heed_back_pressure() {
 }
 
 /// Node 1 asks node 0 for work faster than that can do it at times. The sound one turns requests down.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Worker {
     sound: bool,
     backlog: u64,
@@ -363,7 +363,7 @@ fn bounded_catches_a_backlog_without_limit() {
 }
 
 /// Node 0 opens a session and is told to stop at some moment. The defective one closes only what is open by then.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Session {
     sound: bool,
     stopped: bool,
@@ -400,7 +400,7 @@ fn no_leak_catches_a_connection_that_opens_after_the_stop() {
 }
 
 /// Node 1 believes that node 0 is there or not. The sound one does not jump to conclusions.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Belief {
     sound: bool,
     there: bool,
@@ -430,7 +430,7 @@ fn stable_catches_a_role_that_follows_every_lost_message() {
 }
 
 /// Node 1 calls node 0 and waits for the answer. The sound one gives up after a second.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Caller {
     sound: bool,
     waiting: bool,
@@ -469,7 +469,7 @@ fn bounded_wait_catches_a_call_without_a_timeout() {
 }
 
 /// Node 1 keeps in touch with node 0. The defective one stops asking after ten failures.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Touch {
     sound: bool,
     failures: u64,
@@ -512,7 +512,7 @@ fn eventually_catches_a_client_that_gives_up_for_good() {
 
 /// Node 1 returns what it borrowed from node 0, over a network that delivers twice. The sound lender counts each
 /// return once.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Lender {
     sound: bool,
     tokens: u64,
@@ -563,7 +563,7 @@ fn always_catches_tokens_that_come_from_nowhere() {
 }
 
 /// Node 1 repeats its request if there is no answer in time. The defective one was never compiled with that branch.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Repeater {
     sound: bool,
 }

@@ -11,7 +11,7 @@ use sim_core::{
 };
 
 /// A client that notes what it is told to.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Teller;
 
 impl Actor for Teller {
@@ -52,7 +52,7 @@ fn moment(number: usize) -> Instant {
 }
 
 /// An operation as the search sees it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Op {
     client: NodeId,
     id: u64,

@@ -1,6 +1,7 @@
 //! Actors of one function each, and campaigns over them.
 
 use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use sim_core::{
@@ -11,7 +12,7 @@ use sim_core::{
 use crate::script::secs;
 
 /// A word and a number.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Say(pub &'static str, pub u64);
 
 impl Kind for Say {
@@ -36,13 +37,13 @@ pub type Ctx<'a, S> = Context<'a, Tiny<S>>;
 pub type React<S> = fn(&mut S, Event, &mut Ctx<'_, S>);
 
 /// A state and the one function that changes it. `sound` tells the sound twin from the defective one.
-#[derive(Clone)]
-pub struct Tiny<S: Clone + 'static> {
+#[derive(Clone, Hash)]
+pub struct Tiny<S: Clone + Hash + 'static> {
     pub state: S,
     react: React<S>,
 }
 
-impl<S: Clone + 'static> Actor for Tiny<S> {
+impl<S: Clone + Hash + 'static> Actor for Tiny<S> {
     type Message = Say;
     type Timer = &'static str;
     type Record = ();
@@ -67,7 +68,7 @@ impl<S: Clone + 'static> Actor for Tiny<S> {
 
 /// A cluster of three such nodes, half a minute long.
 #[derive(Clone)]
-pub struct Trial<S: Clone + 'static> {
+pub struct Trial<S: Clone + Hash + 'static> {
     pub state: S,
     pub react: React<S>,
     pub network: NetworkConfig,
@@ -87,7 +88,7 @@ pub struct Findings {
 
 const SEEDS: u64 = 300;
 
-impl<S: Clone + Send + Sync + 'static> Trial<S> {
+impl<S: Clone + Hash + Send + Sync + 'static> Trial<S> {
     pub fn new(state: S, react: React<S>) -> Self {
         Trial { state, react, network: NetworkConfig::default(), faults: FaultPlan::default() }
     }

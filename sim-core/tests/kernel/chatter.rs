@@ -14,7 +14,7 @@ use sim_core::{
 };
 
 /// A message that differs from every other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Word {
     /// Sender, its incarnation and a running number.
     pub id: (u16, u64, u64),
@@ -33,7 +33,7 @@ impl Kind for Word {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     Talk,
     Idle(u8),
@@ -41,13 +41,13 @@ pub enum Timer {
 }
 
 /// One direction of a connection, as this end counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Count {
     pub messages: u64,
     pub bytes: u64,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub struct Chatter {
     nodes: u16,
     /// Tells the processes of a node apart.

@@ -3,5 +3,6 @@
 mod chatter;
 mod determinism;
 mod disk;
+mod fingerprint;
 mod network;
 mod time;

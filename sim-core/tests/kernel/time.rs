@@ -89,7 +89,7 @@ proptest! {
 }
 
 /// Sets timers and sends messages by plan, and does so again with each event.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Ticker {
     node: NodeId,
     plans: Vec<(u64, u64)>,
@@ -127,7 +127,7 @@ impl Actor for Ticker {
 }
 
 /// What an operator asks of the node with the alarms. Durations are milliseconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum Act {
     /// On the node's own clock.
     Set(u8, u64),
@@ -148,7 +148,7 @@ fn act() -> impl Strategy<Value = Act> {
 type Fired = Vec<(Instant, u8)>;
 
 /// Notes what fires.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Alarms;
 
 impl Actor for Alarms {
@@ -194,7 +194,7 @@ fn alarms(acts: &[(u64, Act)], clock: ClockSetting) -> Fired {
 }
 
 /// What is to happen to the node of the model.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum Due {
     Asked(Act),
     /// The timer, and which of its settings: an older one does not count.

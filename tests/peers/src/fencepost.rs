@@ -66,7 +66,7 @@ pub trait Node: Actor + 'static {
 }
 
 /// A node that tells all others that it is alive, and remembers when it last heard from each of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Beater {
     term: u64,
     sequence: u64,
@@ -76,7 +76,7 @@ pub struct Beater {
 }
 
 /// What a [`Beater`] says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Beat {
     /// I am alive.
     Heartbeat {
@@ -127,7 +127,7 @@ impl Node for Beater {
 }
 
 /// One of two nodes that play ping-pong.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Player {
     in_flight: u64,
     sent: u64,
@@ -148,7 +148,7 @@ impl Player {
 }
 
 /// What a [`Player`] sends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Ball {
     /// Answer this.
     Ping {

@@ -11,7 +11,7 @@ use crate::artemis::layout::Shared;
 use crate::artemis::protocol::Node;
 use crate::artemis::state::Phase;
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct ActivatesUpToDate {
     phases: Vec<Phase>,
 }
@@ -42,7 +42,7 @@ impl State for ActivatesUpToDate {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct KnowsItIsBehind {
     /// By node, since when it has taken itself for UP_TO_DATE without being counted on.
     since: Vec<Option<Instant>>,

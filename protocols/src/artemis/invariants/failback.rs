@@ -8,7 +8,7 @@ use crate::artemis::layout::Shared;
 use crate::artemis::protocol::Node;
 use crate::artemis::state::Phase;
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct ReadyBackup {
     /// By node, the connection on which it last announced itself. A copy and its announcement belong to one
     /// connection, so what a broker said of an earlier copy never counts for a later one; and a connection that the
@@ -42,7 +42,7 @@ impl State for ReadyBackup {
 
 /// A primary has no reason to vote once it was told that the live hands over: FAIL_OVER or its timeout decides. It
 /// has none before that either, if it leaves a connection over which the live is handing over and was heard of late.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct FailbackWithoutVote {
     /// By node, the connection over which it hands its NodeID back, until it starts again or dies.
     handing_back: Vec<Option<ConnectionId>>,

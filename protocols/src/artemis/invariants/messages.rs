@@ -11,7 +11,7 @@ use crate::artemis::layout::Shared;
 use crate::artemis::protocol::Node;
 use crate::artemis::state::Phase;
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct NoAcknowledgedSendLost {
     /// How many notes of the history have been read.
     read: usize,
@@ -47,7 +47,7 @@ impl NoAcknowledgedSendLost {
 }
 
 /// What becomes of a message that a client has just been told is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Standing {
     /// It is gone, and must not be.
     Lost,
@@ -97,7 +97,7 @@ impl State for NoAcknowledgedSendLost {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct NoSendForgotten {
     read: usize,
     /// By client, the message that it was not told of yet.
@@ -142,7 +142,7 @@ impl State for NoSendForgotten {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct ClientsProgress {
     within: Duration,
     /// By client, what it waits for and since when.

@@ -16,11 +16,12 @@ mod failback;
 mod messages;
 mod roles;
 
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::library::{Eventually, Stable};
-use sim_core::{Check, Class, Cluster, Instant, Invariant, NodeId, Property, Touched, World};
+use sim_core::{Check, Class, Cluster, Constant, Instant, Invariant, NodeId, Property, Touched, World};
 
 use self::copies::{ActivatesUpToDate, KnowsItIsBehind};
 use self::failback::{FailbackWithoutVote, ReadyBackup};
@@ -94,7 +95,7 @@ pub const PROPERTIES: &[Property] = &[
 
 /// The property called `name`.
 pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {
-    let shared = Arc::new(Shared::of(cluster));
+    let shared = Constant(Arc::new(Shared::of(cluster)));
     let (pairs, nodes) = (shared.pairs.len(), cluster.members.len());
     let within = within.unwrap_or_else(|| recovery(&cluster.config));
     let property = PROPERTIES.iter().find(|property| property.name == name)?;
@@ -152,7 +153,7 @@ fn recovery(config: &Config) -> Duration {
 }
 
 /// What a property remembers, and what it makes of a node that an event has touched.
-trait State: Clone + Send + 'static {
+trait State: Clone + Hash + Send + 'static {
     /// What is wrong, if anything is. Asked after every event, and so inlined into the one place that asks.
     fn look(&mut self, shared: &Shared, world: &World<Node>, node: NodeId) -> Option<String>;
 
@@ -168,7 +169,7 @@ trait State: Clone + Send + 'static {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Watch<S> {
     name: &'static str,
     class: Class,
@@ -222,7 +223,7 @@ fn after(since: Instant, limit: Duration) -> Instant {
     since + limit + Duration::from_nanos(1)
 }
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct NoLeak;
 
 impl State for NoLeak {

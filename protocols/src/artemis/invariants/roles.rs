@@ -8,7 +8,7 @@ use crate::artemis::layout::Shared;
 use crate::artemis::protocol::Node;
 use crate::artemis::state::Phase;
 
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct AtMostOneLive {
     /// Since when a NodeID has had two running LIVE brokers.
     overlaps: Vec<Option<Instant>>,

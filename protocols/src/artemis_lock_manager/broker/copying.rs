@@ -7,7 +7,7 @@ use crate::artemis_lock_manager::{Event, Message, Phase, Stopping, Timer};
 use crate::transitions::StateMachine;
 
 /// What a live has for a replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Link {
     /// None.
     None,

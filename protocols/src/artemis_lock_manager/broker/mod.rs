@@ -8,7 +8,7 @@ mod serving;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sim_core::{ConnectionEvent, ConnectionId, NodeId, SyncToken};
+use sim_core::{ConnectionEvent, ConnectionId, Constant, NodeId, SyncToken};
 
 use super::session::Session;
 use super::{Event, LockId, Message, Node, Phase, Record, Settings, Timer};
@@ -20,9 +20,9 @@ pub use copying::Link;
 type Context<'a> = sim_core::Context<'a, Node>;
 
 /// A broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Broker {
-    settings: Arc<Settings>,
+    settings: Constant<Arc<Settings>>,
     me: NodeId,
     /// What it competes under: the coordination id, unless that has been lost.
     node_id: LockId,
@@ -51,7 +51,7 @@ pub struct Broker {
 }
 
 /// What a sync makes durable.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 enum Written {
     /// A client's message, at the live.
     Message(u64),
@@ -64,7 +64,7 @@ enum Written {
 }
 
 /// A send that has not been acknowledged.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Pending {
     clients: Vec<ConnectionId>,
     /// On this broker's disk.
@@ -75,7 +75,7 @@ struct Pending {
 
 impl Broker {
     /// A broker that has not started.
-    pub fn new(settings: Arc<Settings>, me: NodeId) -> Self {
+    pub fn new(settings: Constant<Arc<Settings>>, me: NodeId) -> Self {
         Broker {
             settings,
             me,
@@ -279,7 +279,7 @@ impl Broker {
             ctx.cancel_timer(timer);
         }
         let journal = std::mem::take(&mut self.journal);
-        *self = Broker { journal, epoch: self.epoch + 1, ..Broker::new(Arc::clone(&self.settings), self.me) };
+        *self = Broker { journal, epoch: self.epoch + 1, ..Broker::new(self.settings.clone(), self.me) };
         self.join(ctx);
     }
 

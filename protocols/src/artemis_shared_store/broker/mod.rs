@@ -7,7 +7,7 @@ mod serving;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sim_core::{ConnectionEvent, ConnectionId, NodeId};
+use sim_core::{ConnectionEvent, ConnectionId, Constant, NodeId};
 
 use super::mount::Mount;
 use super::store::Journal;
@@ -17,9 +17,9 @@ use crate::transitions::StateMachine;
 type Context<'a> = sim_core::Context<'a, Node>;
 
 /// A broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Broker {
-    settings: Arc<Settings>,
+    settings: Constant<Arc<Settings>>,
     me: NodeId,
     phase: Phase,
     /// `None` only before the start.
@@ -42,14 +42,14 @@ pub struct Broker {
     awaiting_announcement: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Append {
     value: u64,
     clients: Vec<ConnectionId>,
 }
 
 /// An entry of the topology.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Announced {
     backup: NodeId,
     /// The connection that keeps it there; none for a broker's own entry.
@@ -58,7 +58,7 @@ struct Announced {
 
 impl Broker {
     /// A broker that has not started.
-    pub fn new(settings: Arc<Settings>, me: NodeId) -> Self {
+    pub fn new(settings: Constant<Arc<Settings>>, me: NodeId) -> Self {
         Broker {
             settings,
             me,
@@ -209,7 +209,7 @@ impl Broker {
         for timer in [Timer::Poll, Timer::Remount, Timer::Announce] {
             ctx.cancel_timer(timer);
         }
-        *self = Broker { activation: self.activation, ..Broker::new(Arc::clone(&self.settings), self.me) };
+        *self = Broker { activation: self.activation, ..Broker::new(self.settings.clone(), self.me) };
         self.start(ctx);
     }
 

@@ -11,7 +11,7 @@ use crate::services::membership::Address;
 use crate::transitions::StateMachine;
 
 /// An attempt to be taken by a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct Attempt {
     pub(super) connection: ConnectionId,
     reason: Reason,
@@ -20,7 +20,7 @@ pub(super) struct Attempt {
 }
 
 /// What to do after the pause between two hops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Hop {
     /// Go to the server that is named.
     To(NodeId),

@@ -8,7 +8,6 @@ mod restore;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use sim_core::{ConnectionEvent, ConnectionId, Context, Instant, NodeId};
 
@@ -24,7 +23,7 @@ use restore::Leaving;
 pub(super) type Ctx<'a> = Context<'a, Node>;
 
 /// A client. All instants are readings of its own clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Client {
     shared: SharedRef,
     me: NodeId,
@@ -85,7 +84,7 @@ pub struct Client {
 }
 
 /// Something that it asks of its server and that has to pass the valve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invocation {
     /// Acknowledge a delivery.
     Acknowledge(DeliveryId),
@@ -106,7 +105,7 @@ pub enum Invocation {
 }
 
 /// How far an invocation is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Progress {
     /// When it was sent; `None` while it waits at the valve.
     pub sent: Option<Instant>,
@@ -115,7 +114,7 @@ pub struct Progress {
 }
 
 /// A message that it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Held {
     /// The message.
     pub message: MessageId,
@@ -160,7 +159,7 @@ impl Client {
             begun_transactions: 0,
             consumer_open: true,
             stray: None,
-            shared: Arc::clone(shared),
+            shared: shared.clone(),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::services::membership::Address;
 use crate::transitions::StateMachine;
 
 /// Why and where to a client leaves its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Leaving {
     /// Its server has told it to go there.
     Moved(NodeId),

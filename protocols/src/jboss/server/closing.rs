@@ -11,7 +11,7 @@ use crate::jboss::message::{Item, MessageId, QueueId, SessionId, Timer};
 use crate::jboss::session::{Delivery, DeliveryState};
 
 /// Deliveries that are being cancelled.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Closing {
     /// Of whom, into which queue, which message; the next first.
     cancelled: VecDeque<(SessionId, QueueId, Item)>,

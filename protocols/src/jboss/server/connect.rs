@@ -10,7 +10,7 @@ use crate::jboss::state::ServerPhase;
 use crate::services::membership::Address;
 
 /// A request to connect that has to wait.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub struct Blocked {
     /// Where it came from.
     pub connection: ConnectionId,
@@ -27,7 +27,7 @@ pub struct Blocked {
 }
 
 /// What to do with a request to connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Verdict {
     Accept,
     Redirect(Address),

@@ -37,7 +37,7 @@ pub use takeover::Takeover;
 pub(super) type Ctx<'a> = Context<'a, Node>;
 
 /// A server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Server {
     pub(super) shared: SharedRef,
     pub(super) me: NodeId,
@@ -76,7 +76,7 @@ pub struct Server {
 }
 
 /// What has to be safe before something else may happen, be it in the database or in another's memory.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub enum Purpose {
     /// The process is registered.
     Register,
@@ -133,7 +133,7 @@ impl Server {
             closing: Closing::default(),
             replicator: Replicator::default(),
             replicas: BTreeMap::new(),
-            shared: Arc::clone(shared),
+            shared: shared.clone(),
         }
     }
 

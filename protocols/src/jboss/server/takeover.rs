@@ -10,7 +10,7 @@ use crate::jboss::state::ServerPhase;
 use crate::services::membership::Address;
 
 /// A takeover.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Takeover {
     /// The process that is gone.
     pub failed: Address,

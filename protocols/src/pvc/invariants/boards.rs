@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sim_core::{Check, Class, Instant, Invariant, NodeId, Touched, World};
+use sim_core::{Check, Class, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 use super::reach::Reach;
 use crate::pvc::layout::SharedRef;
 use crate::pvc::protocol::Node;
 
 /// Nobody takes the power from a node that is alive and can say so.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct LiveNodeIsNotFenced {
     name: &'static str,
     shared: SharedRef,
@@ -80,10 +80,14 @@ impl Invariant<Node> for LiveNodeIsNotFenced {
         self.reach.update(world, touched);
         Check::Holds
     }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack { marks: true, ..LookBack::NOTHING }
+    }
 }
 
 /// Nobody takes the power from a node that has reported less than the intervals and the throws ago.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct FencedAfterSilence {
     name: &'static str,
     shared: SharedRef,
@@ -136,5 +140,9 @@ impl Invariant<Node> for FencedAfterSilence {
             }
         }
         Check::Holds
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

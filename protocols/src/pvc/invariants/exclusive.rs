@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sim_core::{Check, Class, Instant, Invariant, NodeId, Touched, World};
+use sim_core::{Check, Class, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 use super::reach::Reach;
 use crate::pvc::config::Config;
@@ -11,7 +11,7 @@ use crate::pvc::daemon::Daemon;
 use crate::pvc::protocol::Node;
 
 /// No two nodes hold the same thing.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct Exclusive {
     name: &'static str,
     claims: fn(&Daemon) -> u64,
@@ -98,5 +98,9 @@ impl Invariant<Node> for Exclusive {
             ask = Some(ask.map_or(deadline, |ask: Instant| ask.min(deadline)));
         }
         ask.map_or(Check::Holds, |deadline| Check::AskAgain(deadline + Duration::from_nanos(1)))
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

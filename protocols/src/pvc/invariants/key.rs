@@ -1,6 +1,6 @@
 //! P1 and P4: how the primary key moves.
 
-use sim_core::{Check, Class, Invariant, NodeId, Touched, World};
+use sim_core::{Check, Class, Invariant, LookBack, NodeId, Touched, World};
 
 use crate::pvc::daemon::Daemon;
 use crate::pvc::layout::{NONE, PRIMARY, SharedRef};
@@ -8,7 +8,7 @@ use crate::pvc::protocol::Node;
 use crate::services::coordination::Text;
 
 /// What the key was last seen to hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 struct Known {
     value: Option<Text>,
     version: u32,
@@ -29,7 +29,7 @@ impl Known {
 }
 
 /// The key goes from one node to another only by an operator, or by way of `none`.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct NoFlap {
     name: &'static str,
     /// Whether it matters in the state of the node that was named.
@@ -83,10 +83,14 @@ impl Invariant<Node> for NoFlap {
             world.setup().name(writer)
         ))
     }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
+    }
 }
 
 /// The key is taken from a node only when it holds no addresses.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct KeyLeavesFencedNode {
     name: &'static str,
     shared: SharedRef,
@@ -122,5 +126,9 @@ impl Invariant<Node> for KeyLeavesFencedNode {
             ));
         }
         Check::Holds
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::library::{Always, BoundedWait, Eventually};
-use sim_core::{Class, Cluster, Invariant, NodeId, Property, World};
+use sim_core::{Class, Cluster, Constant, Invariant, NodeId, Property, World};
 
 use super::addresses::Vip;
 use super::config::Config;
@@ -101,7 +101,7 @@ pub const PROPERTIES: &[Property] = &[
 
 /// The property called `name`.
 pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {
-    let shared = Arc::new(Shared::of(cluster));
+    let shared = Constant(Arc::new(Shared::of(cluster)));
     let config = &cluster.config;
     let reach = Reach::of(&shared, cluster.members.len());
     let property = PROPERTIES.iter().find(|property| property.name == name)?;

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use sim_core::{Instant, NodeId, Touched, World};
+use sim_core::{Constant, Instant, NodeId, Touched, World};
 
 use crate::pvc::layout::{Shared, SharedRef};
 use crate::pvc::protocol::Node;
 
 /// What is known of each node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Reach {
     pub shared: SharedRef,
     since: Vec<Option<Instant>>,
 }
 
 impl Reach {
-    pub fn of(shared: &Arc<Shared>, nodes: usize) -> Self {
-        Reach { shared: Arc::clone(shared), since: vec![None; nodes] }
+    pub fn of(shared: &Constant<Arc<Shared>>, nodes: usize) -> Self {
+        Reach { shared: shared.clone(), since: vec![None; nodes] }
     }
 
     /// Since when the node can reach the service; `None` if it cannot.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sim_core::{Check, Class, Instant, Invariant, NodeId, Touched, World};
+use sim_core::{Check, Class, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 use super::reach::Reach;
 use crate::pvc::daemon::{Daemon, Life};
@@ -21,7 +21,7 @@ fn touched(shared: &SharedRef, touched: Touched) -> impl Iterator<Item = &NodeIn
 }
 
 /// What is announced is true.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct ServesWhenAnnounced {
     name: &'static str,
     shared: SharedRef,
@@ -65,10 +65,14 @@ impl Invariant<Node> for ServesWhenAnnounced {
         }
         Check::Holds
     }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
+    }
 }
 
 /// A node that shuts down is not said to run.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct ShutdownStateIsKept {
     name: &'static str,
     shared: SharedRef,
@@ -110,10 +114,14 @@ impl Invariant<Node> for ShutdownStateIsKept {
         }
         Check::Holds
     }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
+    }
 }
 
 /// At most one fence at a time.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct OneFence {
     name: &'static str,
     shared: SharedRef,
@@ -156,10 +164,14 @@ impl Invariant<Node> for OneFence {
         let each = open.iter().map(|(fencer, target)| format!("{fencer} fences {}", world.setup().name(*target)));
         Check::Violated(each.collect::<Vec<_>>().join(" while "))
     }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
+    }
 }
 
 /// Every node reports in time.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct KeepaliveOnTime {
     name: &'static str,
     shared: SharedRef,
@@ -216,5 +228,9 @@ impl Invariant<Node> for KeepaliveOnTime {
             ask = Some(ask.map_or(deadline, |ask: Instant| ask.min(deadline)));
         }
         ask.map_or(Check::Holds, |deadline| Check::AskAgain(deadline + Duration::from_nanos(1)))
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

@@ -14,7 +14,7 @@ pub trait ClientHost: Actor<Message: From<Message>, Timer: From<Timer>> {}
 impl<A: Actor<Message: From<Message>, Timer: From<Timer>>> ClientHost for A {}
 
 /// The settings of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientConfig {
     /// After how long of silence the server is to end the session. The client gives a connection up, and ceases to
     /// trust the session, after two thirds of it.
@@ -37,7 +37,7 @@ impl Default for ClientConfig {
 }
 
 /// What a client tells its owner. `T` is the owner's: what it gave along with a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event<T> {
     /// The session or its connection has changed.
     Session(SessionChange),
@@ -68,7 +68,7 @@ pub enum Event<T> {
 }
 
 /// What has become of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SessionChange {
     /// It is connected: for the first time, or again.
     Connected {
@@ -82,7 +82,7 @@ pub enum SessionChange {
 }
 
 /// Where the client stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     /// Not started, or the session is lost.
     Idle,
@@ -93,7 +93,7 @@ enum Phase {
 }
 
 /// A client. All instants are readings of its own clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Client<T> {
     server: NodeId,
     config: ClientConfig,
@@ -123,7 +123,7 @@ pub struct Client<T> {
 }
 
 /// For whom an answer is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Awaited<T> {
     Session,
     Ping,
@@ -132,14 +132,14 @@ enum Awaited<T> {
 }
 
 /// Which watches a request of the owner's sets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Watched {
     Nodes(Vec<Text>),
     Children(Text),
 }
 
 /// For which recipe an answer is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) enum Recipe {
     Observe(Vec<Text>),
     ObserveChildren(Text),

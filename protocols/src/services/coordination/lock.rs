@@ -19,7 +19,7 @@ use super::{Answer, Change, Done, Error, Mode, Op, Request, Text, Timer};
 pub struct LockId(pub u32);
 
 /// Who is kept out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LockKind {
     /// Everybody else.
     Exclusive,
@@ -29,7 +29,7 @@ pub enum LockKind {
     Write,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Lock {
     /// The node below which the contenders are.
     path: Text,
@@ -44,7 +44,7 @@ pub(super) struct Lock {
 }
 
 /// What the contender waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// Its node to be made.
     Creating,
@@ -61,7 +61,7 @@ enum Stage {
 }
 
 /// What a contender has asked the server for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Asked {
     Create,
     List,

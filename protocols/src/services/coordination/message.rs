@@ -20,7 +20,7 @@ pub struct SessionId {
 }
 
 /// What clients and the server say to each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Opens a session, or goes on with one on a new connection.
     Connect {
@@ -92,7 +92,7 @@ sim_core::kinds!(Message {
 });
 
 /// What can be asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Does all of it or nothing.
     Transaction(Vec<Op>),
@@ -113,7 +113,7 @@ pub enum Request {
 }
 
 /// One step of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// Makes a node.
     Create {
@@ -150,7 +150,7 @@ pub enum Op {
 }
 
 /// Kinds of nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Stays until it is deleted.
     Persistent,
@@ -161,7 +161,7 @@ pub enum Mode {
 }
 
 /// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stat {
     /// Counts the writes of its data, from zero.
     pub version: u32,
@@ -176,7 +176,7 @@ pub struct Stat {
 }
 
 /// What came of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// Of a transaction: what came of each step.
     Done(Vec<Done>),
@@ -187,7 +187,7 @@ pub enum Answer {
 }
 
 /// What came of one step of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Done {
     /// The path of the new node.
     Created(Text),
@@ -200,7 +200,7 @@ pub enum Done {
 }
 
 /// Why something was not done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Error {
     /// There is no such node.
     NoNode(Text),
@@ -219,7 +219,7 @@ pub enum Error {
 }
 
 /// What a watch has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// The node was made.
     Created,
@@ -232,7 +232,7 @@ pub enum Change {
 }
 
 /// What is on the server's disk: every transaction, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A session was opened.
     Opened {
@@ -256,7 +256,7 @@ pub enum Record {
 }
 
 /// The timers of both halves; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// At the server: a session may be over.
     Expiry,

@@ -7,7 +7,7 @@ use super::client::{Client, ClientHost, Event, Recipe};
 use super::{Answer, Change, Error, Request, Stat, Text};
 
 /// What is known of an observed node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Observed {
     /// Whether its children are observed and not its value.
     of_children: bool,
@@ -16,7 +16,7 @@ pub(super) struct Observed {
 }
 
 /// What was last seen of a node's value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Seen {
     /// Nothing yet.
     #[default]

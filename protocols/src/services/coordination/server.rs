@@ -12,7 +12,7 @@ pub trait ServerHost: Actor<Message: From<Message>, Timer: From<Timer>, Record: 
 impl<A: Actor<Message: From<Message>, Timer: From<Timer>, Record: From<Record>>> ServerHost for A {}
 
 /// The server. All instants are readings of its own clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Server {
     tree: Tree,
     sessions: BTreeMap<SessionId, Session>,
@@ -28,7 +28,7 @@ pub struct Server {
     serial: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Session {
     timeout: Duration,
     /// When it ends, unless something is heard before.
@@ -39,7 +39,7 @@ struct Session {
 }
 
 /// What the pipeline carries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Work {
     /// To be applied, and answered if somebody waits.
     Commit { record: Record, reply: Option<(ConnectionId, u64)> },

@@ -6,14 +6,14 @@ use std::ops::Bound::{Included, Unbounded};
 use super::{Change, Done, Error, Mode, Op, SessionId, Stat, Text};
 
 /// The nodes. Everything about it is a function of the transactions that were applied to it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Tree {
     nodes: BTreeMap<Text, Znode>,
     /// The number of the last transaction.
     zxid: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Znode {
     data: Text,
     stat: Stat,

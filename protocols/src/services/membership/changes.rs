@@ -11,7 +11,7 @@ use super::view::{Address, View, ViewId};
 use super::{Carrier, Message, Timer};
 
 /// What the next view has to reflect.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Changes {
     /// By node, who wants to join: of two processes of one node the one that asked last.
     joins: BTreeMap<NodeId, Address>,

@@ -12,7 +12,7 @@ use super::{Carrier, Message, Timer};
 const ASKED: u32 = 4;
 
 /// How sure a suspicion is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Suspicion {
     /// It has been asked this many times and has not answered yet.
     Asked(u32),
@@ -21,7 +21,7 @@ pub(super) enum Suspicion {
 }
 
 /// The member after this one, and the connection that will tell of its death.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Neighbour {
     address: Address,
     connection: ConnectionId,

@@ -15,7 +15,7 @@ use crate::transitions;
 use crate::transitions::StateMachine;
 
 /// Where a member stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Not started.
     #[default]
@@ -31,7 +31,7 @@ pub enum Status {
 }
 
 /// What can happen to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
     /// It starts.
     Starts,
@@ -54,7 +54,7 @@ transitions! { Status on Happening {
 } }
 
 /// What the embedding actor has to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A view was installed.
     View(Arc<View>),
@@ -68,7 +68,7 @@ pub enum Event {
 const CHAIN: usize = 6;
 
 /// A member. All instants are readings of its own clock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Membership {
     pub(super) me: Address,
     /// The nodes that may belong to the group, this one included.

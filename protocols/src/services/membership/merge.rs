@@ -9,7 +9,7 @@ use super::view::{Address, View, ViewId};
 use super::{Carrier, Message, Standing, Timer};
 
 /// A coordinator's part in a merge.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Merging {
     /// The coordinator that was asked for its view.
     asked: Option<Address>,

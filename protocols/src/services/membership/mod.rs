@@ -53,7 +53,7 @@ pub use member::{Event, Membership, Status};
 pub use view::{Address, View, ViewId};
 
 /// What members say to each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Who is there? Says who asks, and what it belongs to, if to anything.
     Discover(Standing),
@@ -96,7 +96,7 @@ kinds!(Message {
 });
 
 /// Who somebody is and what it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// Its address.
     pub address: Address,
@@ -105,7 +105,7 @@ pub struct Standing {
 }
 
 /// A member's timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// Enough time for answers to a search has passed.
     Discovery,

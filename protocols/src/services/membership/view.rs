@@ -5,7 +5,7 @@ use std::fmt;
 use sim_core::NodeId;
 
 /// A member: a node, and which of its starts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// The node.
     pub node: NodeId,
@@ -20,7 +20,7 @@ impl fmt::Debug for Address {
 }
 
 /// Names a view and orders it among all others.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ViewId {
     /// One more than the highest that its creator had seen.
     pub number: u64,
@@ -35,7 +35,7 @@ impl fmt::Debug for ViewId {
 }
 
 /// Who belongs to the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
     /// Its id.
     pub id: ViewId,

@@ -13,7 +13,7 @@ pub trait BoardHost: Actor<Message: From<Message>, Timer: From<Timer>, Record: F
 impl<A: Actor<Message: From<Message>, Timer: From<Timer>, Record: From<Record>>> BoardHost for A {}
 
 /// The settings of a board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BoardConfig {
     /// From power-on to the start of the machine's process.
     pub boot: Duration,
@@ -29,7 +29,7 @@ impl Default for BoardConfig {
 }
 
 /// How a board behaves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mood {
     /// Does what it is asked, and says so.
     #[default]
@@ -47,7 +47,7 @@ pub enum Mood {
 }
 
 /// A board.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Board {
     machine: NodeId,
     config: BoardConfig,

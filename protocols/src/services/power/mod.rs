@@ -43,7 +43,7 @@ pub use board::{Board, BoardConfig, BoardHost, Mood};
 pub use remote::{Remote, RemoteConfig, RemoteHost};
 
 /// What a board can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Take the power away.
     Off,
@@ -56,7 +56,7 @@ pub enum Action {
 }
 
 /// What was said, or why nothing was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The board says that it has failed.
     Failed(Arc<str>),
@@ -65,7 +65,7 @@ pub enum Refusal {
 }
 
 /// What remotes and boards say to each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Asks a board for something.
     PowerRequest {
@@ -86,7 +86,7 @@ pub enum Message {
 sim_core::kinds!(Message { PowerRequest, PowerAnswer });
 
 /// The timers of both halves; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// At a board: the machine has booted.
     Boot,
@@ -97,7 +97,7 @@ pub enum Timer {
 }
 
 /// What is on a board's disk. Only the last record counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// The relay was switched.
     Relay {

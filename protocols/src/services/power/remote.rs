@@ -13,7 +13,7 @@ pub trait RemoteHost: Actor<Message: From<Message>, Timer: From<Timer>> {}
 impl<A: Actor<Message: From<Message>, Timer: From<Timer>>> RemoteHost for A {}
 
 /// The settings of a remote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RemoteConfig {
     /// How long it waits for an answer before it asks again.
     pub patience: Duration,
@@ -29,14 +29,14 @@ impl Default for RemoteConfig {
 }
 
 /// Requests to boards that are not answered yet. `T` is what the owner gives along with each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Remote<T> {
     config: RemoteConfig,
     latest: u64,
     open: BTreeMap<u64, Open<T>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Open<T> {
     board: NodeId,
     action: Action,

@@ -7,7 +7,7 @@ use sim_core::{Context, Instant, NodeId};
 use super::{ClusterNodeId, Commit, Config, Descriptor, Host, LeaseId, Message, Path, Published, Timer, Value, View};
 
 /// Where a client stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// It has not asked for a lease.
     Closed,
@@ -27,7 +27,7 @@ pub enum Standing {
 }
 
 /// What a client tells the actor that it is part of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// There is a lease, and everything that was published before has been read.
     Opened,
@@ -42,7 +42,7 @@ pub enum Event {
 }
 
 /// A process's half of the repository.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Client {
     store: NodeId,
     machine: u64,

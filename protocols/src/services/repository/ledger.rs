@@ -8,7 +8,7 @@ use sim_core::Instant;
 use super::{ClusterNodeId, Commit, LeaseId, Published, Record, View};
 
 /// Where a cluster node id stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// A process has its lease.
     Active,
@@ -19,7 +19,7 @@ pub enum State {
 }
 
 /// A cluster node id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Entry {
     machine: u64,
     /// The process that has or had the lease.
@@ -35,7 +35,7 @@ struct Entry {
 }
 
 /// All that the store knows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ledger {
     entries: BTreeMap<ClusterNodeId, Entry>,
     /// Counts changes of who is active, recovering or inactive.

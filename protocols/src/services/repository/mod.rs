@@ -74,7 +74,7 @@ pub trait Host: Actor<Message: From<Message>, Timer: From<Timer>, Record: From<R
 impl<A> Host for A where A: Actor<Message: From<Message>, Timer: From<Timer>, Record: From<Record>> {}
 
 /// The settings; all nodes of a cluster have the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// How long a lease lasts from when the store hears of it.
     pub lease_duration: Duration,

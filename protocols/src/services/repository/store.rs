@@ -10,7 +10,7 @@ use sim_core::{Context, NodeId, SyncToken};
 use super::{Config, Host, LeaseId, Ledger, Message, Record, State, Timer};
 
 /// A question that is answered when a record is durable.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Question {
     from: NodeId,
     /// Which time of asking it was.
@@ -18,7 +18,7 @@ struct Question {
 }
 
 /// The database below the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Store {
     config: Config,
     ledger: Ledger,

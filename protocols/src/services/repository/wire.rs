@@ -6,7 +6,7 @@ use std::fmt;
 use sim_core::Instant;
 
 /// A machine's number in the cluster, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClusterNodeId(pub u16);
 
 impl fmt::Display for ClusterNodeId {
@@ -16,7 +16,7 @@ impl fmt::Display for ClusterNodeId {
 }
 
 /// One lease of a cluster node id: the fencing token of everything that is asked under it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseId {
     /// The machine.
     pub node: ClusterNodeId,
@@ -25,7 +25,7 @@ pub struct LeaseId {
 }
 
 /// Where a document is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path {
     /// The folder.
     pub folder: &'static str,
@@ -34,11 +34,11 @@ pub struct Path {
 }
 
 /// What a document holds: three numbers, whose meaning is the writer's affair.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value(pub [u64; 3]);
 
 /// A document as it was committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Commit {
     /// The place of the commit among all commits of the repository, from 1.
     pub revision: u64,
@@ -49,7 +49,7 @@ pub struct Commit {
 }
 
 /// Commits of one writer that have been published since a reader looked last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Published {
     /// The writer.
     pub node: ClusterNodeId,
@@ -60,7 +60,7 @@ pub struct Published {
 }
 
 /// Who belongs to the cluster, as the store knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct View {
     /// Grows with each change.
     pub seq: u64,
@@ -75,7 +75,7 @@ pub struct View {
 }
 
 /// Who belongs to the cluster, as one instance knows it: the discovery-lite descriptor.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Descriptor {
     /// Grows with each change; the same for everybody.
     pub seq: u64,
@@ -94,7 +94,7 @@ pub struct Descriptor {
 }
 
 /// What clients ask and the store answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Asks for a lease for a machine.
     Acquire {
@@ -222,7 +222,7 @@ sim_core::kinds!(Message {
 });
 
 /// The timers of both halves; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
     /// The client asks for a lease again.
     Acquire,
@@ -243,7 +243,7 @@ pub enum Timer {
 }
 
 /// What the store writes to its disk. All that it knows is what these add up to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A lease was given to a process.
     Leased {

@@ -21,7 +21,7 @@ use crate::transitions;
 use crate::transitions::StateMachine;
 
 /// Where the delay stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// No sync has come, or those that came were discarded.
     Idle,
@@ -32,7 +32,7 @@ pub enum Phase {
 }
 
 /// What moves the delay from phase to phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Happening {
     /// The first sync of an instance that is not alone.
     Join,
@@ -52,7 +52,7 @@ transitions! { Phase on Happening {
 } }
 
 /// What is to be done with the delay's timer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub enum Verdict {
     /// Nothing; the sync goes on at once.
     Through(Execution),
@@ -61,7 +61,7 @@ pub enum Verdict {
 }
 
 /// The delay.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct JoinerDelay {
     timeout: Duration,
     phase: Phase,

@@ -24,7 +24,7 @@ use super::view::TopologyView;
 use joiner_delay::JoinerDelay;
 
 /// One sync of one view.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Execution {
     /// Counts syncs.
     pub number: u64,
@@ -36,7 +36,7 @@ pub struct Execution {
 }
 
 /// A part of the chain that looks at an interval whether it is through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// Waits for the backlog to vanish.
     Backlog,
@@ -47,7 +47,7 @@ pub enum Part {
 }
 
 /// A link of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Link {
     /// One that looks at an interval.
     Checked(Part),
@@ -56,7 +56,7 @@ pub(super) enum Link {
 }
 
 /// A check that goes on in the background.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct BackgroundCheck {
     pub execution: Execution,
     pub since: Instant,
@@ -65,7 +65,7 @@ pub(super) struct BackgroundCheck {
 }
 
 /// The chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Chain {
     /// Counts syncs and cancellations; a sync goes on only while this is its number.
     count: u64,

@@ -1,15 +1,16 @@
 //! Agreement on a view, in the one sense that a distributed system can give: while both believe that it is current.
 
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::common::touched_nodes;
 use super::spells::Spells;
-use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Constant, Invariant, LookBack, NodeId, Touched, World};
 
-type Current<A, V> = Arc<dyn for<'a> Fn(&'a A) -> Option<&'a V> + Send + Sync>;
-type Related<V> = Arc<dyn Fn(&V, &V) -> bool + Send + Sync>;
+type Current<A, V> = Constant<Arc<dyn for<'a> Fn(&'a A) -> Option<&'a V> + Send + Sync>>;
+type Related<V> = Constant<Arc<dyn Fn(&V, &V) -> bool + Send + Sync>>;
 
 /// No two nodes are at the same time in a *current* view with different content, if the two views have to agree.
 ///
@@ -35,6 +36,7 @@ type Related<V> = Arc<dyn Fn(&V, &V) -> bool + Send + Sync>;
 ///     r#"alpha and beta are in different current views: ["alpha", "beta"] and ["beta"]"#
 /// );
 /// ```
+#[derive(Clone, Hash)]
 pub struct Agreement<A: Actor, V> {
     name: &'static str,
     current: Current<A, V>,
@@ -62,8 +64,8 @@ impl<A: Actor, V: Clone + PartialEq + Debug> Agreement<A, V> {
     ) -> Self {
         Agreement {
             name,
-            current: Arc::new(current),
-            related: Arc::new(overlap),
+            current: Constant(Arc::new(current)),
+            related: Constant(Arc::new(overlap)),
             views: Vec::new(),
             conflicts: Spells::new(None),
         }
@@ -97,7 +99,7 @@ impl<A: Actor, V: Clone + PartialEq + Debug> Agreement<A, V> {
     }
 }
 
-impl<A: Actor, V: Clone + PartialEq + Debug + Send + 'static> Invariant<A> for Agreement<A, V> {
+impl<A: Actor, V: Clone + PartialEq + Debug + Hash + Send + 'static> Invariant<A> for Agreement<A, V> {
     fn name(&self) -> &str {
         self.name
     }
@@ -121,16 +123,8 @@ impl<A: Actor, V: Clone + PartialEq + Debug + Send + 'static> Invariant<A> for A
         }
         self.overdue(world).unwrap_or_else(|| self.conflicts.ask())
     }
-}
 
-impl<A: Actor, V: Clone> Clone for Agreement<A, V> {
-    fn clone(&self) -> Self {
-        Agreement {
-            current: Arc::clone(&self.current),
-            related: Arc::clone(&self.related),
-            views: self.views.clone(),
-            conflicts: self.conflicts.clone(),
-            ..*self
-        }
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

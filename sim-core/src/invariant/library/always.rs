@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::common::{Finding, OfActor, OfWorld, standing, standing_of, touched_nodes};
-use crate::{Actor, Check, Class, Invariant, Touched, World};
+use crate::{Actor, Check, Class, Constant, Invariant, LookBack, Touched, World};
 
 /// A condition that holds after every event.
 ///
@@ -19,11 +19,14 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// let outcome = Script::new(["alpha"]).at(secs(1), "alpha", |server, _| server.number = 12).check(limit);
 /// assert_eq!(outcome.violation.unwrap().message, "alpha: its number is 12, expected at most 9");
 /// ```
+#[derive(Clone, Hash)]
 pub struct Always<A: Actor> {
     name: &'static str,
     condition: Condition<A>,
+    back: Constant<LookBack>,
 }
 
+#[derive(Clone, Hash)]
 enum Condition<A: Actor> {
     Node(OfActor<A, Result<(), String>>),
     World(OfWorld<A, Result<(), String>>),
@@ -32,7 +35,8 @@ enum Condition<A: Actor> {
 impl<A: Actor> Always<A> {
     /// The condition holds on each node that is up. Only the node that an event touched is looked at.
     pub fn on_each_node<F: Finding>(name: &'static str, condition: impl Fn(&A) -> F + Send + Sync + 'static) -> Self {
-        Always { name, condition: Condition::Node(Arc::new(move |actor| condition(actor).finding())) }
+        let condition = Condition::Node(Constant(Arc::new(move |actor| condition(actor).finding())));
+        Always { name, condition, back: Constant(LookBack::NOTHING) }
     }
 
     /// The condition holds of the world as a whole. It is evaluated after every event, so it should be cheap.
@@ -40,7 +44,15 @@ impl<A: Actor> Always<A> {
         name: &'static str,
         condition: impl Fn(&World<A>) -> F + Send + Sync + 'static,
     ) -> Self {
-        Always { name, condition: Condition::World(Arc::new(move |world| condition(world).finding())) }
+        let condition = Condition::World(Constant(Arc::new(move |world| condition(world).finding())));
+        Always { name, condition, back: Constant(LookBack::EVERYTHING) }
+    }
+
+    /// What of the past the condition looks at ([`Invariant::looks_back`]): everything, if nothing else is said. A search
+    /// that takes two runs for one believes this.
+    pub fn looking_back(mut self, back: LookBack) -> Self {
+        self.back = Constant(back);
+        self
     }
 }
 
@@ -62,7 +74,7 @@ impl<A: Actor> Invariant<A> for Always<A> {
             },
             Condition::Node(condition) => {
                 for node in touched_nodes(world, touched) {
-                    match world.actor(node).map_or(Ok(()), |actor| condition(actor)) {
+                    match world.actor(node).map_or(Ok(()), &***condition) {
                         Ok(()) => {}
                         Err(why) if why.is_empty() => {
                             return Check::Violated(format!("it does not hold: {}", standing_of(world, node)));
@@ -74,14 +86,8 @@ impl<A: Actor> Invariant<A> for Always<A> {
             }
         }
     }
-}
 
-impl<A: Actor> Clone for Always<A> {
-    fn clone(&self) -> Self {
-        let condition = match &self.condition {
-            Condition::Node(condition) => Condition::Node(Arc::clone(condition)),
-            Condition::World(condition) => Condition::World(Arc::clone(condition)),
-        };
-        Always { name: self.name, condition }
+    fn looks_back(&self) -> LookBack {
+        *self.back
     }
 }

@@ -1,14 +1,15 @@
 //! At most one node at a time: the property that a failover protocol exists for.
 
 use std::fmt::Display;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::common::{names, touched_nodes};
 use super::spells::Spells;
-use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Constant, Invariant, LookBack, NodeId, Touched, World};
 
-type Claim<A, K> = Arc<dyn Fn(&World<A>, NodeId, &A) -> Option<K> + Send + Sync>;
+type Claim<A, K> = Constant<Arc<dyn Fn(&World<A>, NodeId, &A) -> Option<K> + Send + Sync>>;
 
 /// At most one node claims something at any moment: the one LIVE server, the one holder of a lock.
 ///
@@ -26,14 +27,16 @@ type Claim<A, K> = Arc<dyn Fn(&World<A>, NodeId, &A) -> Option<K> + Send + Sync>
 ///     .check(one_live);
 /// assert_eq!(outcome.violation.unwrap().message, "alpha and beta are both LIVE");
 /// ```
+#[derive(Clone, Hash)]
 pub struct AtMostOne<A: Actor, K = ()> {
     name: &'static str,
     what: &'static str,
     claim: Claim<A, K>,
     /// Whether a claim can end by time alone.
     lapses: bool,
+    back: Constant<LookBack>,
     /// How a message tells one group from another.
-    group: fn(&K) -> String,
+    group: Constant<fn(&K) -> String>,
     /// What each node claimed when it was last looked at.
     claims: Vec<Option<K>>,
     /// Groups that are claimed by more than one node.
@@ -47,7 +50,9 @@ impl<A: Actor> AtMostOne<A> {
         what: &'static str,
         claims: impl Fn(&A) -> bool + Send + Sync + 'static,
     ) -> AtMostOne<A> {
-        AtMostOne::built(name, what, Arc::new(move |_, _, actor| claims(actor).then_some(())), |()| String::new())
+        AtMostOne::built(name, what, Constant(Arc::new(move |_, _, actor| claims(actor).then_some(()))), |()| {
+            String::new()
+        })
     }
 
     /// Like [`AtMostOne::new`], for a claim that depends on more than the actor's state, such as the node's clock. It
@@ -58,8 +63,13 @@ impl<A: Actor> AtMostOne<A> {
         what: &'static str,
         claims: impl Fn(&World<A>, NodeId, &A) -> bool + Send + Sync + 'static,
     ) -> AtMostOne<A> {
-        let claim: Claim<A, ()> = Arc::new(move |world, node, actor| claims(world, node, actor).then_some(()));
-        AtMostOne { lapses: true, ..AtMostOne::built(name, what, claim, |()| String::new()) }
+        let claim: Claim<A, ()> =
+            Constant(Arc::new(move |world, node, actor| claims(world, node, actor).then_some(())));
+        AtMostOne {
+            lapses: true,
+            back: Constant(LookBack::EVERYTHING),
+            ..AtMostOne::built(name, what, claim, |()| String::new())
+        }
     }
 }
 
@@ -71,7 +81,7 @@ impl<A: Actor, K: Clone + PartialEq + Display> AtMostOne<A, K> {
         what: &'static str,
         claim: impl Fn(&A) -> Option<K> + Send + Sync + 'static,
     ) -> AtMostOne<A, K> {
-        AtMostOne::built(name, what, Arc::new(move |_, _, actor| claim(actor)), |group| format!(" {group}"))
+        AtMostOne::built(name, what, Constant(Arc::new(move |_, _, actor| claim(actor))), |group| format!(" {group}"))
     }
 }
 
@@ -80,7 +90,24 @@ impl<A: Actor, K> AtMostOne<A, K> {
     where
         K: PartialEq,
     {
-        AtMostOne { name, what, claim, lapses: false, group, claims: Vec::new(), overlaps: Spells::new(None) }
+        AtMostOne {
+            name,
+            what,
+            claim,
+            lapses: false,
+            back: Constant(LookBack::NOTHING),
+            group: Constant(group),
+            claims: Vec::new(),
+            overlaps: Spells::new(None),
+        }
+    }
+
+    /// What of the past the claim looks at ([`Invariant::looks_back`]): everything, if it was
+    /// made [in the world](AtMostOne::in_world) and nothing else is said. A search
+    /// that takes two runs for one believes this.
+    pub fn looking_back(mut self, back: LookBack) -> Self {
+        self.back = Constant(back);
+        self
     }
 
     /// Lets two nodes claim the same for up to this long at a time, as in a transition that takes a moment.
@@ -135,7 +162,7 @@ impl<A: Actor, K: Clone + PartialEq> AtMostOne<A, K> {
     }
 }
 
-impl<A: Actor, K: Clone + PartialEq + Send + 'static> Invariant<A> for AtMostOne<A, K> {
+impl<A: Actor, K: Clone + PartialEq + Hash + Send + 'static> Invariant<A> for AtMostOne<A, K> {
     fn name(&self) -> &str {
         self.name
     }
@@ -176,15 +203,8 @@ impl<A: Actor, K: Clone + PartialEq + Send + 'static> Invariant<A> for AtMostOne
         }
         self.overdue(world).unwrap_or_else(|| self.overlaps.ask())
     }
-}
 
-impl<A: Actor, K: Clone> Clone for AtMostOne<A, K> {
-    fn clone(&self) -> Self {
-        AtMostOne {
-            claim: Arc::clone(&self.claim),
-            claims: self.claims.clone(),
-            overlaps: self.overlaps.clone(),
-            ..*self
-        }
+    fn looks_back(&self) -> LookBack {
+        *self.back
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::common::{OfActor, touched_nodes};
-use crate::{Actor, Check, Class, Invariant, Touched, World};
+use crate::{Actor, Check, Class, Constant, Invariant, LookBack, Touched, World};
 
 /// A number that an actor reports stays at or below a limit: the length of a queue, the open handles.
 ///
@@ -16,6 +16,7 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// let outcome = Script::new(["alpha"]).at(secs(1), "alpha", |server, _| server.number = 101).check(backlog);
 /// assert_eq!(outcome.violation.unwrap().message, "alpha has 101 waiting requests, at most 100 are allowed");
 /// ```
+#[derive(Clone, Hash)]
 pub struct Bounded<A: Actor> {
     name: &'static str,
     limit: u64,
@@ -31,7 +32,7 @@ impl<A: Actor> Bounded<A> {
         what: &'static str,
         number: impl Fn(&A) -> u64 + Send + Sync + 'static,
     ) -> Self {
-        Bounded { name, limit, what, number: Arc::new(number) }
+        Bounded { name, limit, what, number: Constant(Arc::new(number)) }
     }
 }
 
@@ -54,11 +55,9 @@ impl<A: Actor> Invariant<A> for Bounded<A> {
         }
         Check::Holds
     }
-}
 
-impl<A: Actor> Clone for Bounded<A> {
-    fn clone(&self) -> Self {
-        Bounded { number: Arc::clone(&self.number), ..*self }
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }
 
@@ -86,7 +85,7 @@ impl<A: Actor> Clone for Bounded<A> {
 ///     "alpha buffers 5000 bytes for beta on n0#0, at most 3000 and one packet of 1000 are allowed"
 /// );
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct BoundedBuffer {
     name: &'static str,
     limit: u64,
@@ -125,5 +124,9 @@ impl<A: Actor> Invariant<A> for BoundedBuffer {
             }
         }
         Check::Holds
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::common::{OfActor, touched_nodes};
 use super::spells::NodeSpells;
-use crate::{Actor, Check, Class, Invariant, Touched, World};
+use crate::{Actor, Check, Class, Constant, Invariant, LookBack, Touched, World};
 
 /// A node is never in some state for longer than a bound at a stretch.
 ///
@@ -23,6 +23,7 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 /// assert_eq!(violation.message, "alpha has been blocked for more than 30s, since 2s");
 /// assert_eq!(violation.at, Instant::from_nanos(32_000_000_001));
 /// ```
+#[derive(Clone, Hash)]
 pub struct BoundedWait<A: Actor> {
     name: &'static str,
     what: &'static str,
@@ -38,7 +39,7 @@ impl<A: Actor> BoundedWait<A> {
         what: &'static str,
         waits: impl Fn(&A) -> bool + Send + Sync + 'static,
     ) -> Self {
-        BoundedWait { name, what, waits: Arc::new(waits), waiting: NodeSpells::new(Some(bound)) }
+        BoundedWait { name, what, waits: Constant(Arc::new(waits)), waiting: NodeSpells::new(Some(bound)) }
     }
 
     fn overdue(&self, world: &World<A>) -> Option<Check> {
@@ -68,10 +69,8 @@ impl<A: Actor> Invariant<A> for BoundedWait<A> {
         }
         self.waiting.ask()
     }
-}
 
-impl<A: Actor> Clone for BoundedWait<A> {
-    fn clone(&self) -> Self {
-        BoundedWait { waits: Arc::clone(&self.waits), waiting: self.waiting.clone(), ..*self }
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Actor, Instant, NodeId, Touched, World};
+use crate::{Actor, Constant, Instant, NodeId, Touched, World};
 
 /// A closure that looks at an actor.
-pub(super) type OfActor<A, T> = Arc<dyn Fn(&A) -> T + Send + Sync>;
+pub(super) type OfActor<A, T> = Constant<Arc<dyn Fn(&A) -> T + Send + Sync>>;
 /// A closure that looks at the whole world.
-pub(super) type OfWorld<A, T> = Arc<dyn Fn(&World<A>) -> T + Send + Sync>;
+pub(super) type OfWorld<A, T> = Constant<Arc<dyn Fn(&World<A>) -> T + Send + Sync>>;
 
 /// What a condition comes to: `bool`, or a `Result` whose error says why it does not hold.
 pub trait Finding {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::history::{Call, Operation, Step};
-use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 /// No message is delivered twice: each value received from a queue is received once, by whichever client.
 ///
@@ -23,7 +23,7 @@ use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
 ///     "message 7 of queue 1 was delivered to c1 at 1s and again to c2 at 2s"
 /// );
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct NoDuplicateDelivery {
     name: &'static str,
     /// Who received each message, by queue and value, and when.
@@ -65,5 +65,9 @@ impl<A: Actor> Invariant<A> for NoDuplicateDelivery {
         }
         self.read = notes.len();
         Check::Holds
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack { notes: self.read, ..LookBack::NOTHING }
     }
 }

@@ -1,10 +1,11 @@
 //! Recovery: once nothing breaks any more, the cluster gets well, and in time.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::common::{Finding, OfWorld, just_after, standing};
-use crate::{Actor, Check, Class, Instant, Invariant, Touched, World};
+use crate::{Actor, Check, Class, Constant, Instant, Invariant, LookBack, Touched, World};
 
 /// A condition that comes true within a bound after the last fault has struck or ended.
 ///
@@ -27,10 +28,12 @@ use crate::{Actor, Check, Class, Instant, Invariant, Touched, World};
 ///     "it has not come true within 5s of 1s, when the world became quiet: alpha is down, beta is BACKUP"
 /// );
 /// ```
+#[derive(Clone)]
 pub struct Eventually<A: Actor> {
     name: &'static str,
     within: Duration,
     condition: OfWorld<A, Result<(), String>>,
+    back: Constant<LookBack>,
     /// Whether it must still be so at the end of the run.
     stays: bool,
     /// The start of the quiet time that `reached` belongs to.
@@ -47,7 +50,15 @@ impl<A: Actor> Eventually<A> {
         condition: impl Fn(&World<A>) -> F + Send + Sync + 'static,
     ) -> Self {
         let condition = Arc::new(move |world: &World<A>| condition(world).finding());
-        Eventually { name, within, condition, stays: false, quiet: None, reached: false }
+        let back = Constant(LookBack::EVERYTHING);
+        Eventually { name, within, condition: Constant(condition), back, stays: false, quiet: None, reached: false }
+    }
+
+    /// What of the past the condition looks at ([`Invariant::looks_back`]): everything, if nothing else is said. A search
+    /// that takes two runs for one believes this.
+    pub fn looking_back(mut self, back: LookBack) -> Self {
+        self.back = Constant(back);
+        self
     }
 
     /// And it must still hold when the run ends.
@@ -121,10 +132,18 @@ impl<A: Actor> Invariant<A> for Eventually<A> {
         // Once it has come true there is nothing left to wait for, unless it has to stay.
         (self.stays || !self.reached).then_some(quiet + self.within)
     }
+
+    fn looks_back(&self) -> LookBack {
+        // Once it has come true, it only matters whether something breaks again.
+        LookBack { quiet: !self.reached, ..LookBack::NOTHING }.and(*self.back)
+    }
 }
 
-impl<A: Actor> Clone for Eventually<A> {
-    fn clone(&self) -> Self {
-        Eventually { condition: Arc::clone(&self.condition), ..*self }
+/// When it has come true, it does not matter any more since when nothing breaks: it is asked after every event, so it
+/// never finds another moment there than at the time of its last answer unless something has broken since.
+impl<A: Actor> Hash for Eventually<A> {
+    fn hash<H: Hasher>(&self, hash: &mut H) {
+        let Eventually { name: _, within: _, condition: _, back: _, stays: _, quiet, reached } = self;
+        (if *reached { None } else { Some(quiet) }).hash(hash);
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::common::{OfActor, touched_nodes};
 use super::spells::NodeSpells;
-use crate::{Actor, Check, Class, Connection, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Connection, Constant, Invariant, LookBack, NodeId, Touched, World};
 
 /// A question about one end of a connection, and the actor whose end it is.
-type OfConnection<A> = Arc<dyn Fn(&A, &Connection) -> bool + Send + Sync>;
+type OfConnection<A> = Constant<Arc<dyn Fn(&A, &Connection) -> bool + Send + Sync>>;
+type OfTimer<A> = Constant<Arc<dyn Fn(<A as Actor>::Timer) -> bool + Send + Sync>>;
 
 /// A node that is idle owns nothing: no timer, no connection, no job, and nothing that its actor reports.
 ///
@@ -27,11 +28,12 @@ type OfConnection<A> = Arc<dyn Fn(&A, &Connection) -> bool + Send + Sync>;
 ///     .check(NoLeak::when("no-leak-after-stop", "stopped", |server: &Server| server.stopped));
 /// assert_eq!(outcome.violation.unwrap().message, "alpha is stopped but still has timer Tick");
 /// ```
+#[derive(Clone, Hash)]
 pub struct NoLeak<A: Actor> {
     name: &'static str,
     what: &'static str,
     idle: OfActor<A, bool>,
-    kept_timers: Arc<dyn Fn(A::Timer) -> bool + Send + Sync>,
+    kept_timers: OfTimer<A>,
     kept_connections: OfConnection<A>,
     reported: OfActor<A, Vec<String>>,
     /// Nodes that are idle and own something, and what.
@@ -44,10 +46,10 @@ impl<A: Actor> NoLeak<A> {
         NoLeak {
             name,
             what,
-            idle: Arc::new(idle),
-            kept_timers: Arc::new(|_| false),
-            kept_connections: Arc::new(|_, _| false),
-            reported: Arc::new(|_| Vec::new()),
+            idle: Constant(Arc::new(idle)),
+            kept_timers: Constant(Arc::new(|_| false)),
+            kept_connections: Constant(Arc::new(|_, _| false)),
+            reported: Constant(Arc::new(|_| Vec::new())),
             leaks: NodeSpells::new(None),
         }
     }
@@ -60,7 +62,7 @@ impl<A: Actor> NoLeak<A> {
 
     /// Timers that an idle node may keep.
     pub fn except_timers(mut self, kept: impl Fn(A::Timer) -> bool + Send + Sync + 'static) -> Self {
-        self.kept_timers = Arc::new(kept);
+        self.kept_timers = Constant(Arc::new(kept));
         self
     }
 
@@ -82,13 +84,13 @@ impl<A: Actor> NoLeak<A> {
     /// assert_eq!(outcome.violation, None);
     /// ```
     pub fn except_connections(mut self, kept: impl Fn(&A, &Connection) -> bool + Send + Sync + 'static) -> Self {
-        self.kept_connections = Arc::new(kept);
+        self.kept_connections = Constant(Arc::new(kept));
         self
     }
 
     /// Counts also what the actor reports: each resource that it holds, in words such as "lock 7".
     pub fn and(mut self, reported: impl Fn(&A) -> Vec<String> + Send + Sync + 'static) -> Self {
-        self.reported = Arc::new(reported);
+        self.reported = Constant(Arc::new(reported));
         self
     }
 
@@ -140,17 +142,8 @@ impl<A: Actor> Invariant<A> for NoLeak<A> {
         }
         self.overdue(world).unwrap_or_else(|| self.leaks.ask())
     }
-}
 
-impl<A: Actor> Clone for NoLeak<A> {
-    fn clone(&self) -> Self {
-        NoLeak {
-            idle: Arc::clone(&self.idle),
-            kept_timers: Arc::clone(&self.kept_timers),
-            kept_connections: Arc::clone(&self.kept_connections),
-            reported: Arc::clone(&self.reported),
-            leaks: self.leaks.clone(),
-            ..*self
-        }
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::register::{Anomaly, Edge, Precedence, Register};
 use crate::history::{Call, Note, Step};
-use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Invariant, LookBack, NodeId, Touched, World};
 
 /// Reads and writes behave as if each key were one register and each operation took effect at one moment between
 /// its beginning and its end.
@@ -30,7 +30,7 @@ use crate::{Actor, Check, Class, Invariant, NodeId, Touched, World};
 ///      but c1's write of 7 ended at 1s and then c2's read of nothing began at 2s"
 /// );
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Linearizable {
     name: &'static str,
     registers: BTreeMap<u64, Register>,
@@ -102,6 +102,10 @@ impl<A: Actor> Invariant<A> for Linearizable {
             }
         }
         Check::Holds
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack { notes: self.read, ..LookBack::NOTHING }
     }
 }
 

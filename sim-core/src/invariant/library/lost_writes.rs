@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::common::standing;
 use crate::history::{Call, Operation, Step};
-use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Constant, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 /// A write that a client was told had succeeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AcknowledgedWrite {
     /// The client that was told.
     pub client: NodeId,
@@ -19,7 +19,7 @@ pub struct AcknowledgedWrite {
     pub at: Instant,
 }
 
-type Held<A> = Arc<dyn Fn(&World<A>, &AcknowledgedWrite) -> bool + Send + Sync>;
+type Held<A> = Constant<Arc<dyn Fn(&World<A>, &AcknowledgedWrite) -> bool + Send + Sync>>;
 
 /// No acknowledged write is lost: each is held, visible or recoverable, by what the protocol says must hold it.
 ///
@@ -50,9 +50,11 @@ type Held<A> = Arc<dyn Fn(&World<A>, &AcknowledgedWrite) -> bool + Send + Sync>;
 ///     "write 7 to 1, acknowledged to client at 2s, is lost: alpha is BACKUP, client is BACKUP"
 /// );
 /// ```
+#[derive(Clone, Hash)]
 pub struct NoLostWrite<A: Actor> {
     name: &'static str,
     held: Held<A>,
+    back: Constant<LookBack>,
     /// Whether only the end of the run counts.
     at_the_end: bool,
     /// How many writes to look at after an event that gives no reason to look at all.
@@ -76,7 +78,8 @@ impl<A: Actor> NoLostWrite<A> {
     ) -> Self {
         NoLostWrite {
             name,
-            held: Arc::new(held),
+            held: Constant(Arc::new(held)),
+            back: Constant(LookBack::EVERYTHING),
             at_the_end: false,
             per_event: 4,
             writes: Vec::new(),
@@ -93,6 +96,13 @@ impl<A: Actor> NoLostWrite<A> {
         held: impl Fn(&World<A>, &AcknowledgedWrite) -> bool + Send + Sync + 'static,
     ) -> Self {
         NoLostWrite { at_the_end: true, ..NoLostWrite::always(name, held) }
+    }
+
+    /// What of the past `held` looks at ([`Invariant::looks_back`]): everything, if nothing else is said. A search
+    /// that takes two runs for one believes this.
+    pub fn looking_back(mut self, back: LookBack) -> Self {
+        self.back = Constant(back);
+        self
     }
 
     /// How many writes to look at after an event that gives no reason to look at all of them; 4 by default.
@@ -184,16 +194,8 @@ impl<A: Actor> Invariant<A> for NoLostWrite<A> {
         self.read_history(world);
         self.look(world, 0, self.writes.len())
     }
-}
 
-impl<A: Actor> Clone for NoLostWrite<A> {
-    fn clone(&self) -> Self {
-        NoLostWrite {
-            held: Arc::clone(&self.held),
-            writes: self.writes.clone(),
-            received: self.received.clone(),
-            roles: self.roles.clone(),
-            ..*self
-        }
+    fn looks_back(&self) -> LookBack {
+        LookBack { notes: self.read, ..LookBack::NOTHING }.and(*self.back)
     }
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use crate::{Instant, NodeId};
 
 /// The beginning or the end of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Edge {
     /// Its place among all notes of the history, from 1; orders edges at the same instant.
     pub order: u64,
@@ -23,7 +23,7 @@ pub(super) struct Edge {
 }
 
 /// The write of one value and the reads that returned it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Cluster {
     /// The earliest end, if one has ended.
     first_end: Option<Edge>,
@@ -33,7 +33,7 @@ struct Cluster {
 }
 
 /// Why the write of one value must come before the write of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Precedence {
     /// It is the value before all writes.
     Initial,
@@ -43,20 +43,20 @@ pub(super) enum Precedence {
 
 /// Two values of which each must have been written before the other, and why: first because of first, then the
 /// other way round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Contradiction {
     pub values: [Option<u64>; 2],
     pub proof: [Precedence; 2],
 }
 
 /// One register, with all that was seen of it. The value `None` is what it holds before the first write.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Register {
     clusters: BTreeMap<Option<u64>, Cluster>,
 }
 
 /// Why a history is not that of a register, or of no use.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Anomaly {
     /// An operation has ended that had not begun.
     NeverBegun,

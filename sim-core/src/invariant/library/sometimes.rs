@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::common::{OfActor, OfWorld, touched_nodes};
-use crate::{Actor, Check, Class, Invariant, Touched, World};
+use crate::{Actor, Check, Class, Constant, Invariant, LookBack, Touched, World};
 
 /// Something that at least one run of a campaign must reach. It never fails a single run.
 ///
@@ -17,15 +17,18 @@ use crate::{Actor, Check, Class, Invariant, Touched, World};
 ///     .check(Sometimes::marked("failover-complete"));
 /// assert_eq!(outcome.reached, ["failover-complete"]);
 /// ```
+#[derive(Clone, Hash)]
 pub struct Sometimes<A: Actor> {
     name: &'static str,
     goal: Goal<A>,
     reached: bool,
+    back: Constant<LookBack>,
     /// How many different marks had been set when they were last looked through. They are never taken back, so the
     /// one that is waited for can only be among more than these.
     marks_known: usize,
 }
 
+#[derive(Clone, Hash)]
 enum Goal<A: Actor> {
     Mark(&'static str),
     Node(OfActor<A, bool>),
@@ -35,17 +38,27 @@ enum Goal<A: Actor> {
 impl<A: Actor> Sometimes<A> {
     /// Some node sets the mark. The property is named after it.
     pub fn marked(mark: &'static str) -> Self {
-        Sometimes { name: mark, goal: Goal::Mark(mark), reached: false, marks_known: 0 }
+        let back = Constant(LookBack { marks: true, ..LookBack::NOTHING });
+        Sometimes { name: mark, goal: Goal::Mark(mark), reached: false, back, marks_known: 0 }
     }
 
     /// The condition holds on some node, at some moment.
     pub fn on_a_node(name: &'static str, condition: impl Fn(&A) -> bool + Send + Sync + 'static) -> Self {
-        Sometimes { name, goal: Goal::Node(Arc::new(condition)), reached: false, marks_known: 0 }
+        let (goal, back) = (Goal::Node(Constant(Arc::new(condition))), Constant(LookBack::NOTHING));
+        Sometimes { name, goal, reached: false, back, marks_known: 0 }
     }
 
     /// The condition holds of the world as a whole, at some moment.
     pub fn in_world(name: &'static str, condition: impl Fn(&World<A>) -> bool + Send + Sync + 'static) -> Self {
-        Sometimes { name, goal: Goal::World(Arc::new(condition)), reached: false, marks_known: 0 }
+        let (goal, back) = (Goal::World(Constant(Arc::new(condition))), Constant(LookBack::EVERYTHING));
+        Sometimes { name, goal, reached: false, back, marks_known: 0 }
+    }
+
+    /// What of the past the condition looks at ([`Invariant::looks_back`]): everything, if nothing else is said. A search
+    /// that takes two runs for one believes this.
+    pub fn looking_back(mut self, back: LookBack) -> Self {
+        self.back = Constant(back);
+        self
     }
 }
 
@@ -67,7 +80,7 @@ impl<A: Actor> Invariant<A> for Sometimes<A> {
                 }
                 Goal::World(condition) => condition(world),
                 Goal::Node(condition) => {
-                    touched_nodes(world, touched).any(|node| world.actor(node).is_some_and(|actor| condition(actor)))
+                    touched_nodes(world, touched).any(|node| world.actor(node).is_some_and(&***condition))
                 }
             };
         if self.reached { Check::Settled } else { Check::Holds }
@@ -76,15 +89,8 @@ impl<A: Actor> Invariant<A> for Sometimes<A> {
     fn reached(&self) -> bool {
         self.reached
     }
-}
 
-impl<A: Actor> Clone for Sometimes<A> {
-    fn clone(&self) -> Self {
-        let goal = match &self.goal {
-            Goal::Mark(mark) => Goal::Mark(mark),
-            Goal::Node(condition) => Goal::Node(Arc::clone(condition)),
-            Goal::World(condition) => Goal::World(Arc::clone(condition)),
-        };
-        Sometimes { goal, ..*self }
+    fn looks_back(&self) -> LookBack {
+        *self.back
     }
 }

@@ -7,7 +7,7 @@ use super::common::just_after;
 use crate::{Actor, Check, Instant, NodeId, World};
 
 /// Conditions that hold at the moment, each with since when and what is known of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Spells<I, P> {
     /// How long each may go on; not at all if `None`.
     limit: Option<Duration>,
@@ -15,7 +15,7 @@ pub(super) struct Spells<I, P> {
 }
 
 /// One condition that holds at the moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Spell<I, P> {
     pub id: I,
     pub since: Instant,
@@ -77,7 +77,7 @@ impl<I: PartialEq, P> Spells<I, P> {
 
 /// Conditions of single nodes. The time during which a node is paused does not count: a process that does not run
 /// cannot put an end to anything.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct NodeSpells<P> {
     running: Spells<NodeId, P>,
     /// How long each condition had gone on when its node was paused.

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::common::{OfActor, touched_nodes};
-use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
+use crate::{Actor, Check, Class, Constant, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 /// No node changes its role, or whatever else is watched, more than so many times within a window.
 ///
@@ -27,6 +28,7 @@ use crate::{Actor, Check, Class, Instant, Invariant, NodeId, Touched, World};
 ///     r#"alpha has changed 3 times within 10s, at most 2 are allowed; the last was from "BACKUP" to "LIVE" at 3s"#
 /// );
 /// ```
+#[derive(Clone, Hash)]
 pub struct Stable<A: Actor, V = &'static str> {
     name: &'static str,
     at_most: usize,
@@ -37,7 +39,7 @@ pub struct Stable<A: Actor, V = &'static str> {
 }
 
 /// What is known of one node.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 struct Watch<V> {
     /// `None` while it is down.
     value: Option<V>,
@@ -60,7 +62,7 @@ impl<A: Actor, V: Clone + PartialEq + Debug> Stable<A, V> {
         window: Duration,
         watched: impl Fn(&A) -> V + Send + Sync + 'static,
     ) -> Self {
-        Stable { name, at_most, window, watched: Arc::new(watched), when_quiet: false, nodes: Vec::new() }
+        Stable { name, at_most, window, watched: Constant(Arc::new(watched)), when_quiet: false, nodes: Vec::new() }
     }
 
     /// Counts only changes after the faults have ended: what they cause is expected to move roles.
@@ -95,7 +97,7 @@ impl<A: Actor, V: Debug> Stable<A, V> {
     }
 }
 
-impl<A: Actor, V: Clone + PartialEq + Debug + Send + 'static> Invariant<A> for Stable<A, V> {
+impl<A: Actor, V: Clone + PartialEq + Debug + Hash + Send + 'static> Invariant<A> for Stable<A, V> {
     fn name(&self) -> &str {
         self.name
     }
@@ -118,10 +120,8 @@ impl<A: Actor, V: Clone + PartialEq + Debug + Send + 'static> Invariant<A> for S
         }
         Check::Holds
     }
-}
 
-impl<A: Actor, V: Clone> Clone for Stable<A, V> {
-    fn clone(&self) -> Self {
-        Stable { watched: Arc::clone(&self.watched), nodes: self.nodes.clone(), ..*self }
+    fn looks_back(&self) -> LookBack {
+        LookBack { quiet: self.when_quiet, ..LookBack::NOTHING }
     }
 }

@@ -1,0 +1,190 @@
+//! What tells the state of one world from that of another.
+//!
+//! Two worlds are in the same state if nothing that can still happen to them differs. So everything goes into the hash
+//! that decides the future, and nothing that only tells of the past: running numbers of events and of places in the
+//! queue, causes, slots, the rolling hash. What would only be a cache is left out too; what is a bookmark into the past
+//! counts only where somebody still looks there ([`LookBack`]).
+//!
+//! Times are absolute. A world is not the same as one that does the same a second later: actors hold readings of their
+//! clocks, and the run ends at a moment.
+//!
+//! Computed when asked for and never kept up to date, so that a run that nobody compares pays nothing.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::quality::{FixedState, FoldHasher};
+
+use crate::connections::Cargo;
+use crate::node::{Input, Node, Waiting};
+use crate::queue::{Entry, Event};
+use crate::{Actor, Baseline, Fault, LookBack, World};
+
+/// Deterministic, and good enough that states can be told apart by 64 bits.
+pub(crate) type StateHasher = FoldHasher<'static>;
+
+pub(crate) fn hasher() -> StateHasher {
+    FixedState::default().build_hasher()
+}
+
+fn digest(value: impl Hash) -> u64 {
+    let mut hash = hasher();
+    value.hash(&mut hash);
+    hash.finish()
+}
+
+impl<A: Actor> World<A> {
+    /// A hash of the state that the world is in, and of what of the past `back` says that somebody looks at. Two worlds
+    /// of one set-up and baseline that have the same fingerprint do the same from here on, at the same times.
+    /// [`crate::Run::fingerprint`] is for a world with invariants beside it.
+    pub fn fingerprint(&mut self, back: LookBack) -> u64 {
+        let mut hash = hasher();
+        self.hash_state(back, &mut hash);
+        hash.finish()
+    }
+
+    /// Adds the state to a hash. Of the past, only what somebody looks back at.
+    pub(crate) fn hash_state(&mut self, back: LookBack, hash: &mut StateHasher) {
+        // Nothing can look at a moment before this one.
+        let soon = self.next_event_at().map_or(u64::MAX, |at| at.as_nanos());
+        self.hash_pending(hash);
+        for node in &mut self.nodes {
+            node.hash_state(soon, self.schedule.baseline, back, hash);
+        }
+        self.links.hash_state(soon, &self.schedule, hash);
+        for (id, pair) in &self.pairs {
+            id.hash(hash);
+            pair.hash_state(soon, hash);
+        }
+        self.hash_faults(back, hash);
+        if back.marks {
+            self.marks.hash(hash);
+        }
+        if back.notes < usize::MAX {
+            hash.write_u64(self.history.digest_from(back.notes));
+        }
+    }
+
+    /// What is to happen, in the order in which it will.
+    fn hash_pending(&self, hash: &mut StateHasher) {
+        let mut pending: Vec<(u64, u64, u64)> = Vec::with_capacity(64);
+        for entry in self.queue.entries() {
+            if let Some(what) = self.digest_of(entry) {
+                pending.push((entry.time, entry.sequence, what));
+            }
+        }
+        // A timer that was armed anew stands where it will fire, not where its old entry still is.
+        for (number, node) in self.nodes.iter().enumerate() {
+            pending.extend(node.timers.deadlines().map(|(timer, deadline, sequence)| {
+                let what = digest((0_u8, number, timer));
+                (deadline, sequence, what)
+            }));
+        }
+        pending.sort_unstable();
+        hash.write_usize(pending.len());
+        for (time, _, what) in pending {
+            hash.write_u64(time);
+            hash.write_u64(what);
+        }
+    }
+
+    /// What an entry of the queue stands for; `None` if it will not be recognised when it comes up.
+    fn digest_of(&self, Entry { sequence, event, .. }: Entry) -> Option<u64> {
+        match event {
+            Event::Flight { slot } => {
+                let flight = &self.flights[slot as usize];
+                Some(match &flight.cargo {
+                    Cargo::Datagram(message) => digest((1_u8, flight.from, flight.to, message)),
+                    cargo => digest((2_u8, cargo)),
+                })
+            }
+            Event::Timer { .. } => None,
+            Event::Wake { node } => Some(digest((3_u8, node))),
+            Event::Start { node } => Some(digest((4_u8, node))),
+            Event::Synced { node } => {
+                let place = self.nodes[node.index()].disk.place_of_sync(sequence)?;
+                Some(digest((5_u8, node, place)))
+            }
+            Event::Job { node, slot } => {
+                let job = self.nodes[node.index()].jobs.get(slot as usize)?;
+                (job.sequence == sequence).then(|| digest((6_u8, node, job.timer)))
+            }
+            Event::FaultBegins { fault } => {
+                let planned = &self.schedule.faults.faults[fault as usize];
+                Some(digest((7_u8, &planned.fault, planned.hold)))
+            }
+            Event::FaultEnds { fault } => {
+                let (state, planned) = (self.plan.look(fault), &self.schedule.faults.faults[fault as usize]);
+                let recognised = match planned.fault {
+                    Fault::Crash { node } | Fault::Pause { node } => {
+                        state.incarnation == self.nodes[node.index()].incarnation
+                    }
+                    _ => true,
+                };
+                Some(digest((8_u8, &planned.fault, state.active, recognised)))
+            }
+        }
+    }
+
+    /// How far the plan is: what is in force, what waits for something, and what became of the rest.
+    fn hash_faults(&self, back: LookBack, hash: &mut StateHasher) {
+        let plan = &self.plan;
+        for (index, planned) in self.schedule.faults.faults.iter().enumerate() {
+            let state = plan.look(index as u32);
+            if state.active {
+                (1_u8, &planned.fault).hash(hash);
+            }
+            if let Some(seen) = plan.marks_seen(index as u32, &planned.trigger) {
+                (2_u8, index, seen).hash(hash);
+            }
+            if back.fired && state.fired.count > 0 {
+                (3_u8, &planned.fault, state.fired).hash(hash);
+            }
+        }
+        for (number, index) in plan.waiting_for_events() {
+            let planned = &self.schedule.faults.faults[index as usize];
+            // Such a fault strikes at the time of the event before it.
+            (4_u8, self.now, number - self.events, &planned.fault, planned.hold).hash(hash);
+        }
+        if back.quiet {
+            plan.quiet_since().hash(hash);
+        }
+    }
+}
+
+impl<A: Actor> Node<A> {
+    fn hash_state(&mut self, soon: u64, baseline: Baseline, back: LookBack, hash: &mut StateHasher) {
+        self.actor.hash(hash);
+        if back.incarnations {
+            hash.write_u32(self.incarnation);
+        }
+        let flags = [self.host_down, self.powered_off, self.wake_scheduled, self.listening];
+        (flags, self.pauses, self.slow_by, self.clock, self.counters).hash(hash);
+        // Being busy until before anything can happen is being free.
+        (if self.busy_until > soon { self.busy_until } else { 0 }).hash(hash);
+        hash.write_usize(self.inbox.len());
+        for Waiting { input, .. } in &self.inbox {
+            match input {
+                Input::Message { from, message, via } => (0_u8, from, message, via).hash(hash),
+                Input::Timer(due) => (1_u8, self.timers.still_due(*due)).hash(hash),
+                Input::Job(timer) => (2_u8, timer).hash(hash),
+                Input::Connection { peer, event } => (3_u8, peer, event).hash(hash),
+                Input::Synced { token, ok } => (4_u8, token, ok).hash(hash),
+                Input::Command(id) => (5_u8, id).hash(hash),
+            }
+        }
+        self.connections.hash(hash);
+        self.disk.hash_state(soon, baseline, hash);
+    }
+}
+
+impl<M: Hash> Hash for Cargo<M> {
+    fn hash<H: Hasher>(&self, hash: &mut H) {
+        match self {
+            Cargo::Datagram(message) => (0_u8, message).hash(hash),
+            Cargo::Packet { id, sender, packet } => (1_u8, id, sender, packet).hash(hash),
+            Cargo::Ack { id, sender, bytes } => (2_u8, id, sender, bytes).hash(hash),
+            Cargo::Broken { id, receiver, reason } => (3_u8, id, receiver, reason).hash(hash),
+            Cargo::Patience { id, sender, silent_since } => (4_u8, id, sender, silent_since).hash(hash),
+        }
+    }
+}
