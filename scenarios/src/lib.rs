@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod cause;
 pub mod cli;
 pub mod defects;
+pub mod explore;
 pub mod format;
 pub mod journal;
 pub mod nemesis;

@@ -67,7 +67,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use rayon::ThreadPoolBuildError;
 use schemars::generate::SchemaSettings;
+use sim_core::search::{Exploration, Explorer};
 use sim_core::trace::Trace;
 use sim_core::{Actor, Cluster, Defect, Deviations, Kind, Member, Named, Outcome, Property, Protocol, Schedule};
 use toml::Spanned;
@@ -206,6 +208,16 @@ pub trait Compiled: Send + Sync {
     /// The same with how the run differed from a calm one: with these deviations on a calm baseline, it is the same
     /// run again.
     fn observe(&self, schedule: &Schedule) -> (Outcome, Deviations);
+
+    /// The kinds of the protocol's messages.
+    fn message_kinds(&self) -> &'static [&'static str];
+
+    /// Explores what can break in the run that `base` makes of the scenario. No `sometimes` is asked for: it speaks about
+    /// a campaign.
+    ///
+    /// # Errors
+    /// If the operating system refuses the threads.
+    fn explore(&self, explorer: Explorer<'_>, base: &Schedule) -> Result<Exploration, ThreadPoolBuildError>;
 }
 
 struct Erased<P>(PhantomData<fn() -> P>);

@@ -182,6 +182,25 @@ impl Links {
         }
     }
 
+    /// Lets a link look for deviations from now on.
+    pub fn expect_deviation(&mut self, from: NodeId, to: NodeId) {
+        let index = self.index(from, to);
+        self.links[index].deviates = true;
+    }
+
+    /// The links on which something was sent at the present instant since `before`, and which of the messages of this
+    /// instant these were.
+    pub fn grown_since<'a>(
+        &'a self,
+        before: &'a Links,
+    ) -> impl Iterator<Item = (NodeId, NodeId, std::ops::Range<u32>)> + 'a {
+        self.links.iter().zip(&before.links).enumerate().filter_map(|(index, (link, old))| {
+            let count = link.decisions - old.decisions;
+            let (from, to) = (NodeId((index / self.nodes) as u16), NodeId((index % self.nodes) as u16));
+            (count > 0).then(|| (from, to, link.ordinal + 1 - count..link.ordinal + 1))
+        })
+    }
+
     /// How a message passes that meets no surprise.
     pub fn calm_passage(&self, from: NodeId, to: NodeId) -> Passage {
         self.chancy_passage(self.index(from, to), MIDDLING)

@@ -75,6 +75,23 @@ impl Plan {
         &mut self.states[index as usize]
     }
 
+    /// Makes room for one more fault at the end of the schedule.
+    pub fn add(&mut self) {
+        self.states.push(FaultState::default());
+    }
+
+    /// Notes that the beginning of a fault has been scheduled.
+    pub fn at_known_time(&mut self) {
+        self.scheduled += 1;
+    }
+
+    /// Lets a fault strike as event `number`, after those that are to strike as it already.
+    pub fn on_event(&mut self, number: u64, index: u32) {
+        let at = self.on_event.partition_point(|&planned| planned > (number, index));
+        self.on_event.insert(at, (number, index));
+        self.next_on_event = self.next_on_event.min(number);
+    }
+
     pub fn look(&self, index: u32) -> &FaultState {
         &self.states[index as usize]
     }

@@ -86,6 +86,11 @@ impl Queue {
         self.heap.pop().map(|word| Entry::unpack(!word))
     }
 
+    /// What comes up next.
+    pub fn peek(&self) -> Option<Entry> {
+        self.heap.peek().map(|&word| Entry::unpack(!word))
+    }
+
     /// Everything that is scheduled, in no order.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         self.heap.iter().map(|&word| Entry::unpack(!word))

@@ -159,6 +159,24 @@ impl<A: Actor> Run<A> {
         })
     }
 
+    /// Handles the next event like [`Run::step`]; a panic is a violation like any other.
+    #[inline]
+    pub(crate) fn advance(&mut self) -> Progress {
+        let mut progress = Progress::Ended;
+        match self.guarded(|run| {
+            progress = run.step();
+            None
+        }) {
+            Some(violation) => Progress::Violated(violation),
+            None => progress,
+        }
+    }
+
+    /// Looks at a run that has ended.
+    pub(crate) fn last_look(&mut self) -> Option<Violation> {
+        self.guarded(Run::finish)
+    }
+
     /// Handles the next event and checks what it touched.
     pub fn step(&mut self) -> Progress {
         let next = self.world.next_event_at().unwrap_or(Instant::MAX);

@@ -113,6 +113,14 @@ impl<T: Copy + Ord> Timers<T> {
         self.slots.clear();
     }
 
+    /// Whether an entry of the queue that comes up now would let a timer fire.
+    pub fn is_due(&self, index: u32, sequence: u64) -> bool {
+        self.slots.get(index as usize).is_some_and(|slot| {
+            slot.queued.is_some_and(|(_, queued)| queued == sequence)
+                && slot.armed.is_some_and(|armed| armed.sequence == sequence)
+        })
+    }
+
     /// The armed timers, each with its deadline and place in the order.
     pub fn deadlines(&self) -> impl Iterator<Item = (T, u64, u64)> + '_ {
         self.slots.iter().filter_map(|slot| slot.armed.map(|armed| (slot.timer, armed.deadline, armed.sequence)))

@@ -5,11 +5,13 @@ mod connections;
 mod effects;
 mod faults;
 mod fingerprint;
+mod fork;
 mod view;
 
 use std::sync::Arc;
 
 pub(crate) use fingerprint::hasher;
+pub(crate) use fork::Sent;
 use slab::Slab;
 use tracing::level_filters::LevelFilter;
 

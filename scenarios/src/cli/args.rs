@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use sim_core::Instant;
 use sim_core::search::{Seeds, Shard, parse_seed};
+
+use crate::format::Breaks;
 
 /// Deterministic simulation testing of failover protocols.
 ///
@@ -55,6 +58,8 @@ pub enum Verb {
     Merge(MergeArgs),
     /// Runs one seed again and draws what happened
     Replay(ReplayArgs),
+    /// Tries every placement of a few faults, and ends in a certificate or a counterexample
+    Explore(ExploreArgs),
     /// Catches every historical defect, and shows that each is gone when it is fixed
     Defects(DefectsArgs),
     /// Reads scenario files and shows everything that is wrong with them
@@ -202,6 +207,63 @@ pub struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = EXPLORE_EXAMPLES)]
+pub struct ExploreArgs {
+    /// Names such as `artemis/failback`, folders such as `lease`, or files.
+    #[arg(value_name = "SCENARIO", required = true)]
+    pub scenarios: Vec<String>,
+
+    /// How much breaks at most, lost and late messages among it; 1 unless the file says otherwise.
+    #[arg(long, short = 'K', value_name = "K", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub faults: Option<u8>,
+
+    /// How many messages are lost or late in addition, at most; 0 unless the file says otherwise.
+    #[arg(long, short = 'D', value_name = "D", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub deviations: Option<u8>,
+
+    /// Break something only from one moment to another, such as 10s..13s.
+    #[arg(long, value_name = "A..B", value_parser = parse_window)]
+    pub window: Option<(Instant, Instant)>,
+
+    /// Break only this, each with its duration: crash, pause, cut, partition, isolate, delay, drop, such as
+    /// `crash,pause=500ms,drop`. Several durations of one kind are written as several kinds.
+    #[arg(long = "break", value_name = "KIND[=DURATION]", value_delimiter = ',', value_parser = parse_break)]
+    pub breaks: Vec<(&'static str, Option<Duration>)>,
+
+    /// Break only these nodes and what is between them, such as `alpha,beta`.
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    pub nodes: Vec<String>,
+
+    /// Lose or delay only messages of these kinds, such as `Heartbeat,Vote`.
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub messages: Vec<String>,
+
+    /// What the nodes' own draws are drawn by; decimal, or hexadecimal after 0x. 0 if left out.
+    #[arg(long, value_name = "SEED", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+
+    /// Leave out scenarios that expect a violation.
+    #[arg(long)]
+    pub clean: bool,
+
+    /// Stop after this long for each scenario, such as `90s` or `10m`. What was not tried by then makes it inconclusive.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time)]
+    pub time: Option<Duration>,
+
+    /// Threads; as many as there are cores if left out. The result does not depend on it. [env: FENCEPOST_JOBS]
+    #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
+    pub jobs: Option<usize>,
+
+    /// Write the schedule of a counterexample to this file, and not below `target/fencepost`.
+    #[arg(long, value_name = "FILE")]
+    pub schedule: Option<PathBuf>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+}
+
+#[derive(Debug, Args)]
 #[command(after_long_help = DEFECTS_EXAMPLES)]
 pub struct DefectsArgs {
     /// Only those of this system: a folder of scenarios, such as `artemis`.
@@ -273,7 +335,7 @@ Exit codes:
   10  a safety property was violated
   11  a liveness property was violated
   12  two runs of one seed differed
-  13  inconclusive: something that should sometimes happen never did
+  13  inconclusive: something that should sometimes happen never did, or an exploration was not finished
   96  a scenario file is wrong
   130 interrupted
 
@@ -325,6 +387,19 @@ Examples:
 
 The exit code is that of this one run: 0 if nothing was violated, 10 or 11 if something was, whatever the file expects.";
 
+const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  fencepost explore lease/steady --faults 2 --window 10s..13s
+  fencepost explore artemis/failback --break cut=3s,drop --nodes alpha,beta
+  fencepost explore lease sling --clean --time 60s --message-format json
+
+The run in which nothing breaks but what the scenario's own steps break is taken at every event, and everything on the menu
+is tried there: first one fault at a time, then every two, up to K. States that were seen before are not gone on from. So
+what is found needs all its faults, and if nothing is found, nothing of what was enumerated can break the scenario.
+
+The exit code is 0 if everything was tried and nothing violated, 10 or 11 if something was, whatever the file expects, and 13
+if the time was up before.";
+
 const DEFECTS_EXAMPLES: &str = "\
 Examples:
   fencepost defects                     every defect of every system
@@ -345,6 +420,29 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
     let duration = humantime_serde::re::humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write a duration such as 90s, 10m or 1h 30m"))?;
     if duration.is_zero() { Err("no time at all: write a duration such as 10m".to_owned()) } else { Ok(duration) }
+}
+
+fn parse_window(text: &str) -> Result<(Instant, Instant), String> {
+    let wrong = || format!("`{text}` is not a window; write two moments such as 10s..13s");
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let moment = |text| humantime_serde::re::humantime::parse_duration(text).map(Instant::from).map_err(|_| wrong());
+    let (from, to) = (moment(from)?, moment(to)?);
+    if from < to {
+        Ok((from, to))
+    } else {
+        Err("the window must end later than it starts, such as 10s..13s".to_owned())
+    }
+}
+
+fn parse_break(text: &str) -> Result<(&'static str, Option<Duration>), String> {
+    let (name, time) = text.split_once('=').map_or((text, None), |(name, time)| (name, Some(time)));
+    let known = Breaks::KINDS.iter().copied().find(|&kind| kind == name);
+    let kind = known.ok_or_else(|| format!("`{name}` is none of {}", Breaks::KINDS.join(", ")))?;
+    match time {
+        Some(_) if kind == "drop" => Err("a message that is lost is lost for good: write `drop`".to_owned()),
+        Some(time) => Ok((kind, Some(parse_time(time)?))),
+        None => Ok((kind, None)),
+    }
 }
 
 /// A number of threads.

@@ -52,6 +52,11 @@ impl From<io::Error> for Stop {
 /// The code of a run of several scenarios.
 pub fn of_results(results: &[ScenarioResult]) -> u8 {
     let codes: Vec<u8> = results.iter().map(of_result).collect();
+    worst(&codes)
+}
+
+/// The code that wins of several.
+pub fn worst(codes: &[u8]) -> u8 {
     ORDER.into_iter().find(|code| codes.contains(code)).unwrap_or(EXPECTED)
 }
 

@@ -18,6 +18,7 @@ mod completions;
 mod defects;
 mod environment;
 mod exit;
+mod explore;
 mod journaled;
 mod list;
 mod merge;
@@ -67,6 +68,7 @@ fn dispatch(verb: Verb, registry: &Registry, terminal: &mut Terminal) -> Result<
         Verb::Fuzz(args) => campaign::fuzz(args, registry, terminal),
         Verb::Merge(args) => merge::merge(args, registry, terminal),
         Verb::Replay(args) => replay::replay(&args, registry, terminal),
+        Verb::Explore(args) => explore::explore(&args, registry, terminal),
         Verb::Defects(args) => defects::defects(&args, registry, terminal),
         Verb::Check(args) => check::check(&args, registry, terminal),
         Verb::List(args) => list::list(&args, registry, terminal),

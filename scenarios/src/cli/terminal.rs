@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anstream::{AutoStream, ColorChoice};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
-use sim_core::search::Tally;
+use sim_core::search::{ExploreProgress, Tally};
 use terminal_size::terminal_size_of;
 
 use super::args::Color;
@@ -107,6 +107,16 @@ impl Terminal {
         self.interrupted.load(Ordering::Relaxed)
     }
 
+    /// What Ctrl-C sets.
+    pub fn interrupted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.interrupted)
+    }
+
+    /// Follows an exploration.
+    pub fn exploration(&self, scenario: &str) -> ExplorationBar {
+        ExplorationBar::new(scenario)
+    }
+
     /// Follows the progress of a campaign over `seeds` seeds, of which `ran` were run before, or over as many as fit
     /// into `time`.
     pub fn progress(&self, scenario: &str, seeds: Option<u64>, time: Option<Duration>, ran: u64) -> Progress {
@@ -153,5 +163,35 @@ impl Progress {
     /// Takes the bar away.
     pub fn end(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A bar on standard error, which is there only if that is a terminal, with how much of a level is done.
+pub struct ExplorationBar(ProgressBar);
+
+impl ExplorationBar {
+    fn new(scenario: &str) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{prefix} {bar:24} {percent:>3}%  {msg}  {eta:>4} left");
+        bar.set_style(style.expect("the template is right"));
+        bar.set_prefix(scenario.to_owned());
+        ExplorationBar(bar)
+    }
+
+    /// Shows how far it is, and by that about how long this level still takes.
+    pub fn show(&self, so_far: &ExploreProgress) {
+        let ExploreProgress { level, places_done, places, worlds, distinct_states } = *so_far;
+        if places_done == 0 {
+            self.0.reset_eta();
+        }
+        self.0.set_length(places);
+        self.0.set_position(places_done);
+        let (level, worlds) = (table::counted(level.into(), "fault"), table::counted(worlds, "world"));
+        self.0.set_message(format!("{level}: {worlds}, {}", table::counted(distinct_states, "state")));
+    }
+
+    /// Takes the bar away.
+    pub fn end(self) {
+        self.0.finish_and_clear();
     }
 }

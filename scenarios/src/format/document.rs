@@ -74,6 +74,10 @@ fn document(
         part(reader, &section, "expect", &EXPECT, |reader, section| properties::expect(reader, section, sound));
     let limits = part(reader, &section, "limits", &LIMITS, limits).unwrap_or_default();
 
+    let explore = part(reader, &section, "explore", &super::tables::EXPLORE, |reader, section| {
+        super::explore::explore(reader, section, &known)
+    });
+
     let Settings { clients, config, defects } = settings?;
     Some(Scenario {
         name: name.to_owned(),
@@ -97,6 +101,7 @@ fn document(
         invariants: invariants?,
         expect: expect.unwrap_or(Expect::Pass),
         limits: Limits { duration: duration?, ..limits },
+        explore: explore.unwrap_or_default(),
         cluster_span: cluster_item?.span.clone(),
     })
 }

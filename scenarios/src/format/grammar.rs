@@ -30,6 +30,8 @@ pub(super) enum Shape {
     SizeRange,
     Duration,
     DurationRange,
+    /// One or more of them.
+    Durations,
     SignedDurationRange,
     SignedDuration,
     Probability,
@@ -84,6 +86,7 @@ impl Shape {
             Shape::DurationRange => {
                 "a duration in quotes such as `\"30s\"`, or the shortest and the longest such as `[\"1s\", \"10s\"]`"
             }
+            Shape::Durations => "a duration in quotes such as `\"5s\"`, or several such as `[\"1s\", \"10s\"]`",
             Shape::SignedDuration => "a duration in quotes such as `\"2s\"`, or `\"-2s\"` for backwards",
             Shape::SignedDurationRange => {
                 "a duration in quotes such as `\"-2s\"`, or the least and the largest such as `[\"-2s\", \"2s\"]`"
@@ -132,6 +135,7 @@ impl Shape {
             Shape::Whole(..) | Shape::WholeRange(..) => "1",
             Shape::Size | Shape::SizeRange => "\"64KiB\"",
             Shape::Duration | Shape::SignedDuration => "\"30s\"",
+            Shape::Durations => "\"5s\"",
             Shape::DurationRange | Shape::SignedDurationRange => "[\"1s\", \"10s\"]",
             Shape::Probability | Shape::ProbabilityRange => "0.1",
             Shape::Drift | Shape::DriftRange => "200",

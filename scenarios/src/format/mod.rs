@@ -6,6 +6,7 @@
 mod cluster;
 mod contradictions;
 mod document;
+mod explore;
 mod fault_tables;
 mod grammar;
 mod known;
@@ -22,6 +23,7 @@ mod tables;
 mod values;
 
 pub use document::parse;
+pub use explore::{Breaks, Explore};
 pub(crate) use names::{advice, nearest};
 pub use problem::{FileError, Problem};
 pub use scenario::*;

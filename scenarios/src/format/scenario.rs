@@ -14,8 +14,8 @@ use sim_core::{
     PlannedFault,
 };
 
-use super::FileError;
 use super::reader::Reader;
+use super::{Explore, FileError};
 use crate::registry::Complaint;
 
 /// The role of the members that `clients = n` adds.
@@ -70,6 +70,8 @@ pub struct Scenario {
     pub expect: Expect,
     /// When a run ends, whatever happens.
     pub limits: Limits,
+    /// What an exploration tries.
+    pub explore: Explore,
     /// Where the `[cluster]` table stands, for what only the protocol can find wrong with it.
     pub(crate) cluster_span: Span,
 }

@@ -84,6 +84,7 @@ fn shape(shape: Shape, registry: &Registry) -> Value {
         Shape::SizeRange => one_or_two(size()),
         Shape::Duration => duration(),
         Shape::DurationRange | Shape::Moment => one_or_two(duration()),
+        Shape::Durations => json!({ "anyOf": [duration(), some(duration())] }),
         Shape::SignedDuration => signed(),
         Shape::SignedDurationRange => one_or_two(signed()),
         Shape::Probability => probability(),

@@ -32,6 +32,7 @@ pub(super) static SCENARIO: Table = Table {
         must("invariant", Shape::Tables(&INVARIANT), "A property that must hold. At least one."),
         may("expect", Shape::Table(&EXPECT), "What the verdict should be; a pass if left out."),
         may("limits", Shape::Table(&LIMITS), "When a run ends, whatever happens."),
+        may("explore", Shape::Table(&EXPLORE), "What `fencepost explore` tries, if it is not everything."),
     ],
 };
 
@@ -152,5 +153,27 @@ pub(super) static LIMITS: Table = Table {
             Shape::Whole(1, U64_MAX),
             "Events that one instant of world time may have; a hundred thousand if left out.",
         ),
+    ],
+};
+
+pub(super) static EXPLORE: Table = Table {
+    about: "What `fencepost explore` tries at every place of the calm run, if it is not everything. As soon as one kind of fault is named, only those that are named.",
+    keys: &[
+        may("faults", Shape::Whole(0, 9), "How much breaks at most; 1 if left out."),
+        may(
+            "deviations",
+            Shape::Whole(0, 9),
+            "How many lost or late messages there are in addition at most; 0 if left out.",
+        ),
+        may("window", Shape::Window, "From when to when something breaks; the whole run if left out."),
+        may("nodes", Shape::Nodes, "The nodes that break, and between which links do; all if left out."),
+        may("messages", Shape::MessageKinds, "The kinds of message that are lost or late; all if left out."),
+        may("crash", Shape::Durations, "A node crashes and starts again after each of these."),
+        may("pause", Shape::Durations, "A node stalls for each of these."),
+        may("cut", Shape::Durations, "What one node sends to another is cut off for each of these."),
+        may("partition", Shape::Durations, "Two nodes are cut off from each other for each of these."),
+        may("isolate", Shape::Durations, "A node is cut off from all others for each of these."),
+        may("delay", Shape::Durations, "A message takes this much longer, for each of these."),
+        may("drop", Shape::Flag, "A message is lost; on a connection, it is sent again later."),
     ],
 };

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rayon::ThreadPoolBuildError;
 use serde::Deserialize;
 use sim_core::library::Sometimes;
+use sim_core::search::{Exploration, Explorer};
 use sim_core::trace::Trace;
-use sim_core::{Class, Cluster, Deviations, Invariant, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World};
+use sim_core::{
+    Actor, Class, Cluster, Deviations, Invariant, Kind, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World,
+};
 
 use super::{Compiled, Complaint};
 use crate::format::{FileError, InvariantSpec, Scenario};
@@ -64,8 +68,13 @@ impl<P: Protocol> Ready<P> {
     }
 
     fn start(&self, schedule: &Schedule) -> Run<P::Actor> {
+        self.start_with(schedule, |_| true)
+    }
+
+    fn start_with(&self, schedule: &Schedule, asks: impl Fn(&InvariantSpec) -> bool) -> Run<P::Actor> {
         let world = World::new(&self.setup, &Arc::new(schedule.clone()));
-        let invariants = self.scenario.invariants.iter().filter_map(|spec| invariant::<P>(spec, &self.cluster));
+        let asked = self.scenario.invariants.iter().filter(|spec| asks(spec));
+        let invariants = asked.filter_map(|spec| invariant::<P>(spec, &self.cluster));
         Run::new(world, invariants.collect(), self.scenario.limits)
     }
 }
@@ -110,6 +119,14 @@ impl<P: Protocol> Compiled for Ready<P> {
         run.world.record();
         let outcome = run.to_end();
         (outcome, run.world.trace().cloned().unwrap_or_default())
+    }
+
+    fn message_kinds(&self) -> &'static [&'static str] {
+        <P::Actor as Actor>::Message::KINDS
+    }
+
+    fn explore(&self, explorer: Explorer<'_>, base: &Schedule) -> Result<Exploration, ThreadPoolBuildError> {
+        explorer.explore(base, |schedule| self.start_with(schedule, |spec| spec.class != Class::Coverage))
     }
 
     fn observe(&self, schedule: &Schedule) -> (Outcome, Deviations) {

@@ -1,11 +1,15 @@
 //! Results as JSON, one object a line. `JSON.md` beside the crate describes the fields; they are a promise.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use sim_core::search::Exploration;
 
 use super::defects::{self, Row};
+use crate::explore::Plan;
+use crate::format::{self, Scenario};
 use crate::runner::{Group, ScenarioResult};
 
 #[derive(Serialize)]
@@ -42,6 +46,23 @@ enum Line<'a> {
         events: Option<u64>,
         fixed_clean: bool,
         fixed_seeds: u64,
+    },
+    Explore {
+        scenario: &'a str,
+        scenario_hash: String,
+        faults: u8,
+        deviations: u8,
+        enumerated: Vec<String>,
+        window_s: Option<(f64, f64)>,
+        places: u64,
+        worlds: u64,
+        distinct_states: u64,
+        complete: bool,
+        violation: Option<&'a str>,
+        message: Option<&'a str>,
+        found_with: Option<u32>,
+        schedule: Option<String>,
+        wall_s: f64,
     },
     #[serde(rename = "summary")]
     DefectsSummary {
@@ -131,6 +152,35 @@ pub fn defect(row: &Row) -> String {
         events: found.map(|found| found.events),
         fixed_clean: caught.is_some_and(|canary| canary.fixed_violates.is_none()),
         fixed_seeds: caught.map_or(0, |canary| canary.fixed_seeds),
+    })
+}
+
+/// The line of one exploration, without a line break.
+pub fn explored(
+    scenario: &Scenario,
+    plan: &Plan,
+    exploration: &Exploration,
+    schedule: Option<&Path>,
+    wall: Duration,
+) -> String {
+    let found = exploration.counterexample.as_ref();
+    let violation = found.and_then(|found| found.outcome.violation.as_ref());
+    to_line(&Line::Explore {
+        scenario: &scenario.name,
+        scenario_hash: format!("{:#018x}", format::schedule::hash(&scenario.source)),
+        faults: plan.faults,
+        deviations: plan.deviations,
+        enumerated: plan.describe(scenario),
+        window_s: plan.window.map(|(from, to)| (from.as_secs_f64(), to.as_secs_f64())),
+        places: exploration.places,
+        worlds: exploration.worlds(),
+        distinct_states: exploration.distinct_states(),
+        complete: exploration.complete,
+        violation: violation.map(|violation| violation.invariant.as_str()),
+        message: violation.map(|violation| violation.message.as_str()),
+        found_with: found.map(|found| found.breaks),
+        schedule: schedule.map(|path| path.display().to_string()),
+        wall_s: wall.as_secs_f64(),
     })
 }
 

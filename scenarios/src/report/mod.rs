@@ -1,6 +1,7 @@
 //! How a run is told: to a person at a terminal, to a browser, to a machine.
 
 pub mod defects;
+pub mod explored;
 pub mod failure;
 pub mod html;
 pub mod json;
@@ -8,7 +9,7 @@ pub mod junit;
 pub mod story;
 pub mod table;
 pub mod timeline;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 mod sample;

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
+use std::thread;
 
 use crate::{Class, Instant, NO_PANIC, Outcome, Violation};
 
@@ -15,7 +16,7 @@ thread_local! {
     static GUARD: RefCell<Option<Option<Panic>>> = const { RefCell::new(None) };
 }
 
-struct Panic {
+pub(super) struct Panic {
     text: String,
     /// File, line and column.
     place: String,
@@ -35,6 +36,20 @@ static HOOK: Once = Once::new();
 /// assert!(message.starts_with("the run could not be made: no such node, at "), "{message}");
 /// ```
 pub fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
+    match quietly(run) {
+        (Ok(mut outcome), Some(panic)) => {
+            if let Some(violation) = outcome.violation.as_mut().filter(|v| v.invariant == NO_PANIC) {
+                violation.message.push_str(&format!(", at {}", panic.place));
+            }
+            outcome
+        }
+        (Ok(outcome), None) => outcome,
+        (Err(_), panic) => stillborn(panic),
+    }
+}
+
+/// Lets something panic without a word. What came of it, and the last panic in it, whether or not it was caught there.
+fn quietly<T>(run: impl FnOnce() -> T) -> (thread::Result<T>, Option<Panic>) {
     HOOK.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -45,17 +60,16 @@ pub fn guarded(run: impl FnOnce() -> Outcome) -> Outcome {
     });
     let outer = GUARD.replace(Some(None));
     let result = panic::catch_unwind(AssertUnwindSafe(run));
-    let panic = GUARD.replace(outer).flatten();
+    (result, GUARD.replace(outer).flatten())
+}
 
-    match (result, panic) {
-        (Ok(mut outcome), Some(panic)) => {
-            if let Some(violation) = outcome.violation.as_mut().filter(|v| v.invariant == NO_PANIC) {
-                violation.message.push_str(&format!(", at {}", panic.place));
-            }
-            outcome
-        }
-        (Ok(outcome), None) => outcome,
-        (Err(_), panic) => stillborn(panic),
+/// Does something in whose runs handlers may panic, which is noted there and not printed. Any other panic goes on, and says
+/// what it was: what was left undone must not be taken for done.
+pub(super) fn silencing<T>(work: impl FnOnce() -> T) -> T {
+    match quietly(work) {
+        (Ok(result), _) => result,
+        (Err(_), Some(Panic { text, place })) => panic!("the search could not go on: {text}, at {place}"),
+        (Err(payload), None) => panic::resume_unwind(payload),
     }
 }
 

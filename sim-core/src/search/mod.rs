@@ -5,11 +5,15 @@
 //! it varies to an [`crate::Outcome`], so it knows neither actors nor file formats.
 
 mod campaign;
+mod explore;
 mod guard;
 mod seeds;
 mod tally;
 
 pub use campaign::{Campaign, Divergence, Report};
+pub use explore::{
+    Counterexample, Exploration, ExploreProgress, Explorer, Level, Menu, MessageMenu, odds_of_confusion,
+};
 pub use guard::guarded;
 pub use seeds::{ParseSeedError, ParseSeedsError, ParseShardError, Seeds, Shard, parse_seed};
 pub use tally::{CauseTally, Chunk, Failure, FaultTally, InvariantTally, Tally};

@@ -308,7 +308,7 @@ impl Fault {
     }
 
     /// The directed links that a partition or cut severs.
-    fn cut_links(&self) -> Vec<(NodeId, NodeId)> {
+    pub(super) fn cut_links(&self) -> Vec<(NodeId, NodeId)> {
         let mut links = Vec::new();
         match self {
             Fault::Partition { groups } => {

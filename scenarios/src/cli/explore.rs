@@ -1,0 +1,184 @@
+//! `fencepost explore`: every placement of a few faults, and a certificate or a counterexample.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sim_core::Class;
+use sim_core::search::{Exploration, ExploreProgress};
+
+use super::args::{ExploreArgs, MessageFormat};
+use super::exit::{self, Stop};
+use super::terminal::Terminal;
+use super::{Environment, campaign, write_file};
+use crate::catalogue::Entry;
+use crate::explore::{Plan, is_certificate};
+use crate::format::{Breaks, Explore, Scenario, advice, schedule};
+use crate::registry::{Compiled, Registry};
+use crate::report::{explored, json};
+
+/// Explores scenarios one after the other. The exit code is that of the worst.
+pub fn explore(args: &ExploreArgs, registry: &Registry, terminal: &mut Terminal) -> Result<u8, Stop> {
+    let environment = Environment::read().map_err(Stop::Usage)?;
+    let entries = campaign::select(&args.scenarios, registry)?;
+    let failed = |error| Stop::Failed(format!("cannot listen for Ctrl-C: {error}"));
+    terminal.stop_on_interrupt().map_err(failed)?;
+    let mut codes = Vec::new();
+    let mut any = false;
+    for entry in &entries {
+        if terminal.is_interrupted() {
+            break;
+        }
+        let compiled = match entry.load(registry) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                terminal.print_problems(&error)?;
+                codes.push(exit::BAD_FILE);
+                continue;
+            }
+        };
+        if args.clean && compiled.scenario().is_canary() {
+            continue;
+        }
+        any = true;
+        codes.push(
+            Session { args, jobs: args.jobs.or(environment.jobs).unwrap_or(0) }.one(entry, &*compiled, terminal)?,
+        );
+    }
+    if !any && codes.is_empty() {
+        return Err(Stop::NothingSelected("no scenario is left to explore".to_owned()));
+    }
+    Ok(match exit::worst(&codes) {
+        exit::EXPECTED | exit::INCONCLUSIVE if terminal.is_interrupted() => exit::INTERRUPTED,
+        code => code,
+    })
+}
+
+struct Session<'a> {
+    args: &'a ExploreArgs,
+    jobs: usize,
+}
+
+impl Session<'_> {
+    fn one(&self, entry: &Entry, compiled: &dyn Compiled, terminal: &mut Terminal) -> Result<u8, Stop> {
+        let scenario = compiled.scenario();
+        let mut plan = Plan::new(scenario, &self.wanted(compiled)?);
+        plan.seed = self.args.seed.unwrap_or(0);
+        let started = Instant::now();
+        let exploration = self.search(compiled, &plan, terminal)?;
+        let wall = started.elapsed();
+        let file = self.save(compiled, &exploration)?;
+        let text = explored::explored(scenario, &plan, &exploration, wall);
+        let program = campaign::again(entry).program;
+        let found = file.as_deref().map(|file| explored::counterexample(scenario, &exploration, file, &program));
+        let text = format!("{text}{}", found.unwrap_or_default());
+        match self.args.message_format {
+            MessageFormat::Human => terminal.print(&text)?,
+            MessageFormat::Json => {
+                let line = json::explored(scenario, &plan, &exploration, file.as_deref(), wall);
+                terminal.print(&format!("{line}\n"))?;
+                terminal.print_error(&text)?;
+            }
+        }
+        let violated = exploration.counterexample.as_ref().and_then(|found| found.outcome.violation.as_ref());
+        Ok(match violated {
+            Some(violation) if violation.class == Class::Safety => exit::SAFETY,
+            Some(_) => exit::LIVENESS,
+            None if is_certificate(&exploration) => exit::EXPECTED,
+            None => exit::INCONCLUSIVE,
+        })
+    }
+
+    fn search(&self, compiled: &dyn Compiled, plan: &Plan, terminal: &Terminal) -> Result<Exploration, Stop> {
+        let scenario = compiled.scenario();
+        let halt = Arc::new(AtomicBool::new(false));
+        let done = Arc::new(AtomicBool::new(false));
+        let bar = terminal.exploration(&scenario.name);
+        let explorer =
+            plan.explorer(scenario).jobs(self.jobs).halt(Arc::clone(&halt)).progress(|so_far: &ExploreProgress| {
+                bar.show(so_far);
+                ControlFlow::Continue(())
+            });
+        // A limit of time must hold within the largest piece of work, too.
+        let (limit, interrupted) = (self.args.time, terminal.interrupted());
+        let watch = thread::spawn({
+            let (started, done) = (Instant::now(), Arc::clone(&done));
+            move || {
+                while !done.load(Ordering::Relaxed) {
+                    if interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| started.elapsed() >= limit) {
+                        halt.store(true, Ordering::Relaxed);
+                    }
+                    thread::park_timeout(Duration::from_millis(20));
+                }
+            }
+        });
+        let exploration = compiled.explore(explorer, &plan.base(scenario));
+        done.store(true, Ordering::Relaxed);
+        watch.thread().unpark();
+        // It only sets a flag, so it cannot have panicked.
+        let _ = watch.join();
+        bar.end();
+        exploration.map_err(|error| Stop::Failed(format!("cannot start threads: {error}")))
+    }
+
+    /// What the command line asks for.
+    fn wanted(&self, compiled: &dyn Compiled) -> Result<Explore, Stop> {
+        let scenario = compiled.scenario();
+        let node = |name: &String| {
+            let names = scenario.members.iter().map(|member| member.name.as_str());
+            let unknown =
+                || Stop::Usage(format!("`{}` has no node `{name}`; {}", scenario.name, advice(name, "nodes", names)));
+            scenario.node(name).ok_or_else(unknown)
+        };
+        let kinds = compiled.message_kinds();
+        let kind = |name: &String| {
+            let unknown = || {
+                let help = advice(name, "kinds", kinds.iter().copied());
+                Stop::Usage(format!("`{}` has no message of the kind `{name}`; {help}", scenario.protocol))
+            };
+            kinds.iter().copied().find(|kind| kind == name).ok_or_else(unknown)
+        };
+        Ok(Explore {
+            faults: self.args.faults,
+            deviations: self.args.deviations,
+            window: self.args.window,
+            nodes: self.args.nodes.iter().map(node).collect::<Result<_, _>>()?,
+            messages: self.args.messages.iter().map(kind).collect::<Result<_, _>>()?,
+            breaks: breaks(&self.args.breaks, scenario),
+        })
+    }
+
+    /// Writes the schedule of a counterexample.
+    fn save(&self, compiled: &dyn Compiled, exploration: &Exploration) -> Result<Option<PathBuf>, Stop> {
+        let scenario = compiled.scenario();
+        let Some(found) = &exploration.counterexample else { return Ok(None) };
+        let path = self.args.schedule.clone().unwrap_or_else(|| {
+            let folder = if Path::new("target").is_dir() { "target/fencepost" } else { "fencepost-out" };
+            Path::new(folder).join(format!("{}.explored.toml", scenario.name.replace(['/', '\\'], "-")))
+        });
+        let mut note = explored::sentences(scenario, &found.schedule).join("\n");
+        if let Some(violation) = &found.outcome.violation {
+            note = format!("{}: {}\n{note}", violation.invariant, violation.message);
+        }
+        write_file(&path, &schedule::write(scenario, &found.schedule, &note))?;
+        Ok(Some(path))
+    }
+}
+
+/// The kinds that were asked for: with their own times if there are any, else with those of the file or the usual ones.
+fn breaks(wanted: &[(&'static str, Option<Duration>)], scenario: &Scenario) -> Breaks {
+    let (mut breaks, mut usual, mut file) = (Breaks::default(), Breaks::everything(), scenario.explore.breaks.clone());
+    for &(kind, time) in wanted {
+        breaks.drop |= kind == "drop";
+        let Some(times) = breaks.times(kind) else { continue };
+        match (time, file.times(kind)) {
+            (Some(time), _) => times.push(time),
+            (None, Some(own)) if !own.is_empty() => times.clone_from(own),
+            (None, _) => times.extend(usual.times(kind).into_iter().flatten().map(|time| *time)),
+        }
+    }
+    breaks
+}

@@ -1,0 +1,126 @@
+//! An exploration for people: a certificate that says what it is about, or a counterexample in sentences.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use sim_core::search::{Exploration, odds_of_confusion};
+use sim_core::{Deviation, Fault, PlannedFault, Schedule, Site, Trigger};
+
+use super::failure::quoted;
+use super::table::counted;
+use super::words;
+use crate::explore::{Plan, is_certificate};
+use crate::format::{Scenario, schedule};
+
+/// What was enumerated, what came of it, and how long it took.
+pub fn explored(scenario: &Scenario, plan: &Plan, exploration: &Exploration, wall: Duration) -> String {
+    let mut text = format!("{}  up to {}", scenario.name, counted(plan.faults.into(), "fault"));
+    if plan.deviations > 0 {
+        let _ = write!(text, " and {}", counted(plan.deviations.into(), "lost or late message"));
+    }
+    let _ = writeln!(
+        text,
+        ", at each of {} of a calm run of {}",
+        counted(exploration.places, "place"),
+        counted(exploration.calm_events, "event")
+    );
+    if let Some((from, to)) = plan.window {
+        let _ = writeln!(text, "  from {from} to {to}");
+    }
+    for line in plan.describe(scenario) {
+        let _ = writeln!(text, "  - {line}");
+    }
+    for level in &exploration.levels {
+        let _ = writeln!(
+            text,
+            "  {}: {}, {}, {} followed to the end",
+            counted(level.breaks.into(), "fault"),
+            counted(level.worlds, "world"),
+            counted(level.distinct_states, "new state"),
+            counted(level.ended, "run")
+        );
+    }
+    let took = format!("{:.1} s, {:.1} MB of states", wall.as_secs_f64(), exploration.bytes as f64 / 1e6);
+    if is_certificate(exploration) {
+        let _ = writeln!(
+            text,
+            "CERTIFIED {}  none of {} breaks anything\n  scenario {:#018x}, {}; odds that two states were confused: {:.0e}; {took}",
+            scenario.name,
+            counted(exploration.worlds(), "world"),
+            schedule::hash(&scenario.source),
+            counted(exploration.distinct_states(), "distinct state"),
+            odds_of_confusion(exploration.distinct_states())
+        );
+    } else if exploration.counterexample.is_none() {
+        let _ = writeln!(text, "INCOMPLETE {}  nothing was violated so far; {took}", scenario.name);
+    }
+    text
+}
+
+/// A counterexample: what it violates, what it takes, and how to see it.
+pub fn counterexample(scenario: &Scenario, exploration: &Exploration, file: &Path, program: &str) -> String {
+    let Some(found) = &exploration.counterexample else { return String::new() };
+    let Some(violation) = &found.outcome.violation else { return String::new() };
+    let mut text = format!(
+        "FOUND {}  {} with {}\n  t={} event #{}   {}\n",
+        scenario.name,
+        violation.invariant,
+        counted(found.breaks.into(), "fault"),
+        violation.at,
+        violation.event,
+        violation.message
+    );
+    for (number, sentence) in sentences(scenario, &found.schedule).iter().enumerate() {
+        let _ = writeln!(text, "  {}. {sentence}", number + 1);
+    }
+    let path = file.display().to_string();
+    let _ = writeln!(text, "  replay: {program} replay --schedule {}", quoted(&path));
+    text
+}
+
+/// What was placed, each in a sentence: what the scenario itself plans is left out.
+pub fn sentences(scenario: &Scenario, schedule: &Schedule) -> Vec<String> {
+    let own = |planned: &&PlannedFault| !scenario.steps.iter().any(|step| step.id == planned.id);
+    let faults = schedule.faults.faults.iter().filter(own).map(|planned| fault(scenario, planned));
+    let name = |node| scenario.node_name(node);
+    let deviations = schedule.deviations.iter().map(|(site, moment, deviation)| {
+        let what = match site {
+            Site::Link(from, to) => format!("message {}->{}", name(from), name(to)),
+            Site::Disk(node) => format!("sync of {}", name(node)),
+            other => format!("{other:?}"),
+        };
+        let nth = if moment.ordinal == 0 { String::new() } else { format!(" (#{} there)", moment.ordinal + 1) };
+        let fate = match deviation {
+            Deviation::Lost => "lost".to_owned(),
+            Deviation::Delayed(latency) => format!("takes {}", words::duration(latency)),
+            Deviation::Duplicated { .. } => "arrives twice".to_owned(),
+        };
+        format!("{what} of {}{nth} {fate}", moment.at)
+    });
+    faults.chain(deviations).collect()
+}
+
+fn fault(scenario: &Scenario, planned: &PlannedFault) -> String {
+    let name = |node: &sim_core::NodeId| scenario.node_name(*node);
+    let what = match &planned.fault {
+        Fault::Crash { node } => format!("crash {}", name(node)),
+        Fault::Pause { node } => format!("pause {}", name(node)),
+        Fault::Cut { from, to } => format!("cut {}->{}", name(from), name(to)),
+        Fault::Partition { groups } => {
+            let groups: Vec<String> =
+                groups.iter().map(|group| group.iter().map(name).collect::<Vec<_>>().join(", ")).collect();
+            format!("partition {}", groups.join(" | "))
+        }
+        other => other.kind().to_owned(),
+    };
+    let when = match &planned.trigger {
+        Trigger::At(at) => format!("at {at}"),
+        Trigger::OnEvent(number) => format!("before event #{number}"),
+        other => format!("{other:?}"),
+    };
+    match planned.hold {
+        Some(hold) => format!("{what} {when} for {}", words::duration(hold)),
+        None => format!("{what} {when}"),
+    }
+}
