@@ -246,3 +246,47 @@ fn completions_are_written_for_every_shell() {
         assert!(session.text.contains("replay") && session.text.ends_with("[exit code 0]\n\n"), "{shell}");
     }
 }
+
+/// Two holders, because a member forgets what it has promised when it crashes.
+const FORGETFUL: &str = r#"schema = 1
+about = "A member that crashes forgets whom it supports."
+protocol = "lease"
+duration = "12s"
+seeds = 5
+
+[cluster]
+nodes = { a = "member", b = "member", c = "member", store = "store" }
+defects = ["no-fencing"]
+
+[[step]]
+at = "3s"
+do.partition = { groups = [["a"], ["b"], ["c"]], for = "5s" }
+
+[[invariant]]
+always = "writes-in-order"
+
+[explore]
+nodes = ["a", "b", "c", "store"]
+messages = ["Write"]
+delay = ["100ms", "8s"]
+drop = true
+"#;
+
+#[test]
+fn an_exploration_ends_in_a_certificate_or_in_a_schedule_that_replays() {
+    let session = Session::new().file("steady.toml", STEADY).file("late.toml", FORGETFUL);
+    let session = session
+        .run("fencepost explore steady.toml --window 6s..8s --break crash=1s,cut --jobs 1")
+        .run("fencepost explore steady.toml --window 6s..8s --break crash=1s,cut --jobs 2 --message-format json")
+        .run("fencepost explore late.toml --schedule found.toml")
+        .run("fencepost replay --schedule found.toml")
+        .run("fencepost explore steady.toml --break crush")
+        .run("fencepost explore steady.toml --nodes omega");
+    insta::with_settings!({ filters => vec![
+        (r"\d+\.\d s, ", "[seconds], "),
+        (r#""wall_s":[0-9.e-]+"#, r#""wall_s":[seconds]"#),
+    ] }, {
+        insta::assert_snapshot!(session.text);
+    });
+    assert!(session.text.contains("CERTIFIED steady") && session.text.contains("FOUND late"), "{}", session.text);
+}
