@@ -70,8 +70,9 @@ use std::sync::Arc;
 use rayon::ThreadPoolBuildError;
 use schemars::generate::SchemaSettings;
 use sim_core::search::{Exploration, Explorer};
+use sim_core::search::shrink::{Observed, Trial};
 use sim_core::trace::Trace;
-use sim_core::{Actor, Cluster, Defect, Deviations, Kind, Member, Named, Outcome, Property, Protocol, Schedule};
+use sim_core::{Actor, Cluster, Defect, Instant, Kind, Member, Named, Outcome, Property, Protocol, Schedule};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -205,10 +206,6 @@ pub trait Compiled: Send + Sync {
     /// The same with everything that happened written down. The outcome is the same as that of [`Compiled::run`].
     fn record(&self, schedule: &Schedule) -> (Outcome, Trace);
 
-    /// The same with how the run differed from a calm one: with these deviations on a calm baseline, it is the same
-    /// run again.
-    fn observe(&self, schedule: &Schedule) -> (Outcome, Deviations);
-
     /// The kinds of the protocol's messages.
     fn message_kinds(&self) -> &'static [&'static str];
 
@@ -218,6 +215,18 @@ pub trait Compiled: Send + Sync {
     /// # Errors
     /// If the operating system refuses the threads.
     fn explore(&self, explorer: Explorer<'_>, base: &Schedule) -> Result<Exploration, ThreadPoolBuildError>;
+
+    /// Runs a schedule to its end or to the first violation, or gives up at `until` if nothing was violated by then.
+    fn run_until(&self, schedule: &Schedule, until: Instant) -> Trial;
+
+    /// The same with what chance decided in the run.
+    fn observe(&self, schedule: &Schedule, until: Instant) -> (Trial, Observed);
+
+    /// The world time of each event of the same run, in order.
+    fn event_times(&self, schedule: &Schedule, until: Instant) -> Vec<Instant>;
+
+    /// The same scenario with every defect switched off; `None` if it switches none on.
+    fn without_defects(&self) -> Option<Box<dyn Compiled>>;
 }
 
 struct Erased<P>(PhantomData<fn() -> P>);

@@ -25,7 +25,7 @@ pub(crate) struct Disk<R> {
     pub busy_until: u64,
     /// Running number of this disk's decisions.
     pub decisions: u32,
-    /// When the last sync was called, and how many were called at that instant before it.
+    /// When the last sync was called or the machine last stopped, and how many such there were at that instant before.
     last_call: (u64, u32),
     /// Sum of the delays of all troubles in force.
     pub slow_by: u64,
@@ -154,7 +154,7 @@ impl<R: Clone> Disk<R> {
         self.syncs.push_back(PendingSync { token, cause, sequence, up_to });
     }
 
-    /// How many syncs were called at this instant before the one that is being called.
+    /// How many syncs and crashes there were at this instant before the one that comes now.
     pub fn ordinal_at(&mut self, now: u64) -> u32 {
         let (at, ordinal) = self.last_call;
         self.last_call = (now, if at == now { ordinal + 1 } else { 0 });

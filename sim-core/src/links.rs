@@ -149,8 +149,9 @@ impl Links {
         let moment = Moment { at: crate::Instant::from_nanos(now), ordinal: link.ordinal };
         if link.deviates
             && let Some(deviation) = link.deviation(schedule.deviations.at(Site::Link(from, to)), moment)
+            && let Some(passage) = Passage::of(deviation)
         {
-            return (deviation.into(), moment);
+            return (passage, moment);
         }
         let draw = match schedule.baseline {
             Baseline::Seeded => randomness.draw(Site::Link(from, to), number),
@@ -295,12 +296,14 @@ impl Default for Link {
     }
 }
 
-impl From<Deviation> for Passage {
-    fn from(deviation: Deviation) -> Self {
+impl Passage {
+    /// What a deviation makes of a message; `None` if it has no meaning for one.
+    fn of(deviation: Deviation) -> Option<Passage> {
         match deviation {
-            Deviation::Lost => Passage::Lost,
-            Deviation::Duplicated { first, second } => Passage::Twice(nanos(first), nanos(second)),
-            Deviation::Delayed(latency) => Passage::Once(nanos(latency)),
+            Deviation::Lost => Some(Passage::Lost),
+            Deviation::Duplicated { first, second } => Some(Passage::Twice(nanos(first), nanos(second))),
+            Deviation::Delayed(latency) => Some(Passage::Once(nanos(latency))),
+            Deviation::Kept { .. } => None,
         }
     }
 }

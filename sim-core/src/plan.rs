@@ -1,7 +1,6 @@
 //! How far a run is with its planned faults.
 
-use crate::schedule::scaled;
-use crate::{Baseline, Fired, Instant, NodeId, Randomness, Schedule, Site, Trigger};
+use crate::{Fired, Instant, NodeId, Randomness, Schedule, Trigger};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -44,27 +43,14 @@ impl Plan {
         };
         for (index, fault) in faults.iter().enumerate() {
             let index = index as u32;
-            let at = match fault.trigger {
-                Trigger::At(at) => at.as_nanos(),
-                Trigger::Window { from, to } => {
-                    let span = to.as_nanos().saturating_sub(from.as_nanos());
-                    let word = match schedule.baseline {
-                        Baseline::Seeded => randomness.draw(Site::Fault(fault.id), 0)[0],
-                        Baseline::Calm => 1 << 31,
-                    };
-                    from.as_nanos() + scaled(word, span)
-                }
-                Trigger::OnEvent(number) => {
-                    plan.on_event.push((number, index));
-                    continue;
-                }
-                Trigger::OnMark { .. } => {
-                    plan.waits_for_mark = true;
-                    continue;
-                }
-            };
-            plan.scheduled += 1;
-            begin(index, at);
+            if let Some(at) = schedule.moment_of(fault.id, &fault.trigger, randomness) {
+                plan.scheduled += 1;
+                begin(index, at.as_nanos());
+            } else if let Trigger::OnEvent(number) = fault.trigger {
+                plan.on_event.push((number, index));
+            } else {
+                plan.waits_for_mark = true;
+            }
         }
         plan.on_event.sort_unstable_by(|a, b| b.cmp(a));
         plan.next_on_event = plan.on_event.last().map_or(u64::MAX, |&(number, _)| number);

@@ -5,20 +5,22 @@
 //! from the seed, one stream a site. So removing a fault or a message never changes what is decided elsewhere, which
 //! is what makes shrinking stable.
 //!
-//! A [`Schedule`] is a baseline, the clocks, the planned faults, and sparse deviations from the baseline.
+//! A [`Schedule`] is a baseline, the clocks, the planned faults, and sparse deviations from the baseline. One that is
+//! *explicit* says all that chance decided in a run, so that nothing of it depends on how random numbers are made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::{ClockSetting, FaultPlan, Instant, NodeId};
+use crate::{ClockSetting, FaultPlan, Instant, NodeId, Trigger};
 
 /// Everything outside the protocol that decides how a run goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
-    /// Key of all randomness. On a calm baseline only the nodes' own draws and faults' kinds of chance use it.
+    /// Key of all randomness. On a calm baseline only the nodes' own draws use it, those that are not listed.
     pub seed: u64,
     /// How links and disks behave where no deviation says otherwise.
     pub baseline: Baseline,
@@ -28,6 +30,11 @@ pub struct Schedule {
     pub faults: FaultPlan,
     /// Exceptions to the baseline.
     pub deviations: Deviations,
+    /// Nodes whose process never starts, whatever is planned: the cluster is smaller by them. Their machines are there
+    /// and refuse connections.
+    pub absent: BTreeSet<NodeId>,
+    /// The first numbers that nodes draw from their own randomness; the seed gives those that follow.
+    pub draws: BTreeMap<NodeId, Vec<u64>>,
 }
 
 /// How links and disks behave where no deviation says otherwise.
@@ -48,12 +55,43 @@ impl Schedule {
             clocks: BTreeMap::new(),
             faults: FaultPlan::default(),
             deviations: Deviations::default(),
+            absent: BTreeSet::new(),
+            draws: BTreeMap::new(),
         }
     }
 
     /// A run without surprises: every message takes the middling latency. The nodes' own randomness is `seed`'s.
     pub fn calm(seed: u64) -> Self {
         Schedule { baseline: Baseline::Calm, ..Schedule::seeded(seed) }
+    }
+
+    /// The world time at which a planned fault strikes, if it does not wait for anything: where in its window the seed
+    /// puts it, or the middle of the window on a calm baseline.
+    pub(crate) fn moment_of(&self, fault: u32, trigger: &Trigger, randomness: &mut Randomness) -> Option<Instant> {
+        match *trigger {
+            Trigger::At(at) => Some(at),
+            Trigger::Window { from, to } => {
+                let span = to.as_nanos().saturating_sub(from.as_nanos());
+                let word = match self.baseline {
+                    Baseline::Seeded => randomness.draw(Site::Fault(fault), 0)[0],
+                    Baseline::Calm => 1 << 31,
+                };
+                Some(Instant::from_nanos(from.as_nanos() + scaled(word, span)))
+            }
+            Trigger::OnEvent(_) | Trigger::OnMark { .. } => None,
+        }
+    }
+
+    /// The same with every window replaced by the moment in it at which the fault strikes.
+    pub(crate) fn with_moments(&self) -> Schedule {
+        let mut exact = self.clone();
+        let mut randomness = Randomness::new(self.seed);
+        for planned in &mut exact.faults.faults {
+            if let Some(at) = self.moment_of(planned.id, &planned.trigger, &mut randomness) {
+                planned.trigger = Trigger::At(at);
+            }
+        }
+        exact
     }
 }
 
@@ -114,6 +152,8 @@ pub struct Randomness {
     nodes: usize,
     /// Filled when first needed: most links of a large cluster carry nothing.
     buffers: Vec<Option<Box<Buffer>>>,
+    /// Numbers that nodes draw before any of their stream; none in most runs.
+    listed: Option<Arc<BTreeMap<NodeId, Vec<u64>>>>,
 }
 
 #[derive(Debug)]
@@ -125,7 +165,7 @@ struct Buffer {
 
 impl Clone for Randomness {
     fn clone(&self) -> Self {
-        Randomness { key: self.key.clone(), nodes: self.nodes, buffers: Vec::new() }
+        Randomness { key: self.key.clone(), nodes: self.nodes, buffers: Vec::new(), listed: self.listed.clone() }
     }
 }
 
@@ -137,7 +177,16 @@ impl Randomness {
 
     /// The decisions of `seed`, with room to keep a block for each site of so many nodes. What is decided is the same.
     pub(crate) fn for_nodes(seed: u64, nodes: usize) -> Self {
-        Randomness { key: ChaCha8Rng::seed_from_u64(seed), nodes, buffers: Vec::new() }
+        Randomness { key: ChaCha8Rng::seed_from_u64(seed), nodes, buffers: Vec::new(), listed: None }
+    }
+
+    /// Gives nodes these numbers before any of their own streams.
+    pub(crate) fn list(&mut self, draws: &BTreeMap<NodeId, Vec<u64>>) {
+        self.listed = (!draws.is_empty()).then(|| Arc::new(draws.clone()));
+    }
+
+    fn listed(&self, node: NodeId, number: u32) -> Option<u64> {
+        self.listed.as_ref()?.get(&node)?.get(number as usize).copied()
     }
 
     /// The `n`-th decision at `site`.
@@ -210,14 +259,23 @@ pub struct NodeRandom {
 impl NodeRandom {
     /// The node's next number: two words of a decision make one, so that a decision gives two numbers.
     pub(crate) fn next(&mut self, node: NodeId, randomness: &mut Randomness) -> u64 {
-        let draw = randomness.draw(Site::Node(node), self.drawn / 2);
-        let half = (self.drawn % 2) as usize * 2;
+        let number = self.drawn;
         self.drawn += 1;
-        u64::from(draw[half]) << 32 | u64::from(draw[half + 1])
+        randomness.listed(node, number).unwrap_or_else(|| {
+            let draw = randomness.draw(Site::Node(node), number / 2);
+            let half = (number % 2) as usize * 2;
+            u64::from(draw[half]) << 32 | u64::from(draw[half + 1])
+        })
+    }
+
+    /// All that the node has drawn so far.
+    pub(crate) fn so_far(self, node: NodeId, randomness: &mut Randomness) -> Vec<u64> {
+        let mut again = NodeRandom::default();
+        (0..self.drawn).map(|_| again.next(node, randomness)).collect()
     }
 }
 
-/// An exception to what the baseline does with one message or one sync.
+/// An exception to what the baseline does with one message, one sync or one crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deviation {
     /// The datagram never arrives; on a connection it is sent again after the retransmission timeout.
@@ -231,15 +289,22 @@ pub enum Deviation {
     },
     /// The message arrives, or the sync ends, after this much latency instead of the baseline's.
     Delayed(Duration),
+    /// A crash leaves this much of what was not synced; nothing on a calm baseline. Without meaning on a link.
+    Kept {
+        /// How many unsynced writes survive, oldest first.
+        writes: u32,
+        /// Whether the next one leaves a part of itself.
+        torn: bool,
+    },
 }
 
-/// Where a deviation applies: the site, the moment of the send or sync, and its ordinal among those of the same
+/// Where a deviation applies: the site, the moment of the send, sync or crash, and its ordinal among those of the same
 /// site at the same moment. Not a running number: removing one would then renumber all later ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment {
-    /// World time of the send or of the call of sync.
+    /// World time of the send, the call of sync or the crash.
     pub at: Instant,
-    /// Counts from zero the sends or syncs of the site at that very instant.
+    /// Counts from zero the sends of the link, or the syncs and crashes of the disk, at that very instant.
     pub ordinal: u32,
 }
 

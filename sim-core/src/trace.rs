@@ -1,6 +1,6 @@
 //! What happened: a rolling hash always, everything with causes when recording.
 
-use crate::{Deviations, Instant, NodeId};
+use crate::{Deviations, Instant, Moment, NodeId, Site};
 
 /// Folds words into 64 bits, one multiplication each. Equal traces have equal hashes on every machine; it is not
 /// meant to withstand an adversary.
@@ -44,16 +44,19 @@ impl RollingHash {
 /// What a world keeps while it records.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder {
-    pub trace: Trace,
+    /// Everything that happened; `None` if only what chance decides is of interest.
+    pub trace: Option<Trace>,
     /// How the run differs from a calm one.
     pub deviations: Deviations,
+    /// Every send, sync and crash that could have gone otherwise, in order.
+    pub decisions: Vec<(Site, Moment)>,
     /// Each node's role after its last event.
     pub roles: Vec<&'static str>,
 }
 
 impl Recorder {
-    pub fn new(roles: Vec<&'static str>) -> Self {
-        Recorder { trace: Trace::default(), deviations: Deviations::default(), roles }
+    pub fn new(trace: Option<Trace>, roles: Vec<&'static str>) -> Self {
+        Recorder { trace, deviations: Deviations::default(), decisions: Vec::new(), roles }
     }
 }
 

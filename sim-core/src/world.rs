@@ -100,6 +100,7 @@ impl<A: Actor> World<A> {
         assert!(count <= MAX_NODES, "a world has at most {MAX_NODES} nodes, not {count}");
         let mut queue = Queue::default();
         let mut randomness = Randomness::for_nodes(schedule.seed, count);
+        randomness.list(&schedule.draws);
         for node in setup.node_ids() {
             queue.push(0, Event::Start { node });
         }
@@ -336,10 +337,10 @@ impl<A: Actor> World<A> {
         Some(touched)
     }
 
-    /// A process starts, unless it is up already or its machine has no power.
+    /// A process starts, unless it is up already, its machine has no power, or the node is absent.
     fn start(&mut self, node: NodeId) -> Option<Touched> {
         let state = &mut self.nodes[node.index()];
-        if state.actor.is_some() || state.powered_off {
+        if state.actor.is_some() || state.powered_off || self.schedule.absent.contains(&node) {
             return None;
         }
         state.actor = Some((self.setup.factory)(node));

@@ -60,6 +60,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Tries every placement of a few faults, and ends in a certificate or a counterexample
     Explore(ExploreArgs),
+    /// Reduces a failing seed to its cause: a few faults and odd messages, in a file that can be replayed
+    Shrink(ShrinkArgs),
     /// Catches every historical defect, and shows that each is gone when it is fixed
     Defects(DefectsArgs),
     /// Reads scenario files and shows everything that is wrong with them
@@ -153,6 +155,10 @@ pub struct Reporting {
     /// Keep the failures that are shown: add them to the seeds that are run before any other.
     #[arg(long)]
     pub keep: bool,
+
+    /// Do not shrink the failures that are shown; it takes a few seconds at most.
+    #[arg(long)]
+    pub no_shrink: bool,
 
     /// How to report.
     #[arg(long, value_name = "FORMAT", default_value = "human")]
@@ -264,6 +270,30 @@ pub struct ExploreArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = SHRINK_EXAMPLES)]
+pub struct ShrinkArgs {
+    /// The scenario: a name such as `artemis/failback`, or a file.
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+
+    /// A seed that fails; decimal, or hexadecimal after 0x. [env: FENCEPOST_SEED]
+    #[arg(long, value_name = "SEED", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+
+    /// Stop after this long with the smallest that was found, such as `10s` or `1m`.
+    #[arg(long, value_name = "DURATION", value_parser = parse_time, default_value = "30s")]
+    pub time: Duration,
+
+    /// Write the schedule to this file; to one in `target/fencepost` or `fencepost-out` if left out.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+}
+
+#[derive(Debug, Args)]
 #[command(after_long_help = DEFECTS_EXAMPLES)]
 pub struct DefectsArgs {
     /// Only those of this system: a folder of scenarios, such as `artemis`.
@@ -273,6 +303,10 @@ pub struct DefectsArgs {
     /// Run the first N seeds of each canary, or those from A up to, not including, B. [env: FENCEPOST_SEEDS]
     #[arg(long, value_name = "N|A..B")]
     pub seeds: Option<Seeds>,
+
+    /// Shrink what each canary finds, and show how small it gets and how long that takes.
+    #[arg(long)]
+    pub shrink: bool,
 
     /// Threads; as many as there are cores if left out. The result does not depend on it. [env: FENCEPOST_JOBS]
     #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
@@ -326,6 +360,7 @@ Examples:
   fencepost run artemis                           all scenarios of one folder
   fencepost fuzz artemis/failback --time 10m      look for a seed that fails
   fencepost replay artemis/failback --seed 0x2a   see what happened
+  fencepost shrink artemis/failback --seed 0x2a   reduce it to its cause
 
 Exit codes:
   0   everything is as the scenario files expect
@@ -400,11 +435,25 @@ what is found needs all its faults, and if nothing is found, nothing of what was
 The exit code is 0 if everything was tried and nothing violated, 10 or 11 if something was, whatever the file expects, and 13
 if the time was up before.";
 
+const SHRINK_EXAMPLES: &str = "\
+Examples:
+  fencepost shrink artemis/failback --seed 0x9e3779b97f4a7c15
+  fencepost shrink artemis/failback --seed 7 --out failback-7.toml
+  fencepost replay --schedule failback-7.toml --html run.html
+
+Leaves out faults, steps, commands and clients that the failure does not need, makes what is left short and round, and gives
+every message the middling latency unless it matters that it was lost or late. What is left violates the same property. It
+is written as a schedule, which says exactly what happens and holds whatever the seed would draw. Faults include the steps
+of the scenario, commands and clocks that are off. A scenario with a defect is shrunk to a run that passes without it.
+
+The exit code is 0 if a schedule was written, and 1 if the seed violates nothing.";
+
 const DEFECTS_EXAMPLES: &str = "\
 Examples:
   fencepost defects                     every defect of every system
   fencepost defects --system derby      those of one folder of scenarios
   fencepost defects --seeds 1000        each on more seeds than its scenario asks for
+  fencepost defects --shrink            and how small each becomes
 
 A defect is a bug of a protocol's history that a scenario can switch back on. Each has a canary, a scenario that switches it
 on and expects the violation that it causes. The canary is run up to the first seed that shows it; then the same scenario

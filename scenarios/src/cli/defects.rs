@@ -1,18 +1,22 @@
 //! `fencepost defects`: every canary, and every canary without its defect, as one table.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use sim_core::search::guarded;
 
 use super::Environment;
 use super::args::{DefectsArgs, MessageFormat};
 use super::campaign;
 use super::exit::{self, Stop};
+use super::shrink;
 use super::terminal::Terminal;
 use crate::catalogue::Catalogue;
 use crate::defects::{self, Canary, Declared};
 use crate::format::advice;
 use crate::registry::{Compiled, Registry};
-use crate::report::defects::{Row, summary, table};
+use crate::report::defects::{Row, ShrunkTo, shrinking, summary, table};
+use crate::report::shrunk::Told;
 use crate::report::{failure, json};
 use crate::runner::{self, Options, ScenarioResult, Which};
 
@@ -45,7 +49,8 @@ pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal)
     }
     terminal.stop_on_interrupt().map_err(|error| Stop::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let is_json = args.message_format == MessageFormat::Json;
-    let mut session = Session { registry, terminal, options, is_json, rows: Vec::new(), results: Vec::new() };
+    let mut session =
+        Session { registry, terminal, options, is_json, shrink: args.shrink, rows: Vec::new(), results: Vec::new() };
     for defect in &declared {
         session.defect(defect)?;
     }
@@ -54,7 +59,8 @@ pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal)
         MessageFormat::Json => terminal.print(&format!("{}\n", json::defects_summary(&rows, started.elapsed())))?,
         MessageFormat::Human => {
             let interrupted = if terminal.is_interrupted() { "interrupted; some defects are left out\n" } else { "" };
-            let text = format!("{}\n{}{interrupted}", table(&rows), summary(&rows, started.elapsed()));
+            let summary = summary(&rows, started.elapsed());
+            let text = format!("{}\n{}{summary}{interrupted}", table(&rows), shrinking(&rows));
             terminal.print(&text)?;
         }
     }
@@ -66,12 +72,17 @@ pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal)
     })
 }
 
+/// How long each shrink may take.
+const TO_SHRINK: Duration = Duration::from_secs(60);
+
 /// One invocation.
 struct Session<'a> {
     registry: &'a Registry,
     terminal: &'a mut Terminal,
     options: Options,
     is_json: bool,
+    /// Whether to shrink what is found.
+    shrink: bool,
     rows: Vec<Row>,
     /// Of the canaries and of their twins.
     results: Vec<ScenarioResult>,
@@ -98,10 +109,24 @@ impl Session<'_> {
                 break; // What was not run to its end says nothing.
             }
             self.explain(canary, &caught, &twin)?;
-            self.row(Row::new(defect, canary, &caught, &twin))?;
+            let mut row = Row::new(defect, canary, &caught, &twin);
+            if let Some(of) = row.canary.as_mut().filter(|_| self.shrink)
+                && let Some(found) = &of.found
+            {
+                of.shrunk = self.shrunk(&*canary.compiled, &*fixed, found.seed);
+            }
+            self.row(row)?;
             self.results.extend([caught, twin]);
         }
         Ok(())
+    }
+
+    /// Shrinks what was found.
+    fn shrunk(&self, compiled: &dyn Compiled, fixed: &dyn Compiled, seed: u64) -> Option<ShrunkTo> {
+        let Told { shrunk, wall, .. } = shrink::within(TO_SHRINK, compiled, seed, self.terminal)?;
+        let mended = guarded(|| fixed.run(&shrunk.schedule));
+        let needs_defect = mended.violation.is_none();
+        Some(ShrunkTo { from: shrunk.from, to: shrunk.to, runs: shrunk.runs, wall, needs_defect })
     }
 
     fn run(&mut self, name: &str, compiled: &dyn Compiled) -> Result<ScenarioResult, Stop> {

@@ -25,6 +25,7 @@ mod merge;
 mod page;
 mod replay;
 mod reporter;
+mod shrink;
 mod terminal;
 
 use std::io;
@@ -69,6 +70,7 @@ fn dispatch(verb: Verb, registry: &Registry, terminal: &mut Terminal) -> Result<
         Verb::Merge(args) => merge::merge(args, registry, terminal),
         Verb::Replay(args) => replay::replay(&args, registry, terminal),
         Verb::Explore(args) => explore::explore(&args, registry, terminal),
+        Verb::Shrink(args) => shrink::shrink(&args, registry, terminal),
         Verb::Defects(args) => defects::defects(&args, registry, terminal),
         Verb::Check(args) => check::check(&args, registry, terminal),
         Verb::List(args) => list::list(&args, registry, terminal),

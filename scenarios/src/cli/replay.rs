@@ -14,7 +14,6 @@ use super::{Environment, campaign, write_file};
 use crate::catalogue::Entry;
 use crate::format::{FileError, schedule};
 use crate::registry::{Compiled, Registry};
-use crate::report::failure::quoted;
 use crate::report::story::Recording;
 use crate::report::timeline;
 
@@ -98,10 +97,7 @@ impl<'a> Source<'a> {
         let again = campaign::again(entry);
         match self {
             Source::Seed(seed) => again.replay(*seed),
-            Source::File { path, .. } => {
-                let path = path.display().to_string();
-                format!("{} replay {} --schedule {}", again.program, quoted(&again.argument), quoted(&path))
-            }
+            Source::File { path, .. } => again.replay_schedule(path),
         }
     }
 }

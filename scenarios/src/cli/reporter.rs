@@ -2,14 +2,14 @@
 //! same for seeds that were run just now and for journals that are joined.
 
 use std::env;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::args::{MessageFormat, Reporting};
 use super::campaign::again;
 use super::exit::{self, Stop};
 use super::page::Page;
 use super::terminal::Terminal;
-use super::write_file;
+use super::{shrink, write_file};
 use crate::catalogue::Entry;
 use crate::registry::{Compiled, Registry};
 use crate::report::{failure, json, junit, table};
@@ -17,6 +17,8 @@ use crate::runner::ScenarioResult;
 
 /// Failures shown of each scenario.
 const SHOWN: usize = 3;
+/// How long a report may shrink what fails, all in all.
+const TO_SHRINK: Duration = Duration::from_secs(5);
 
 /// A report in the making.
 pub struct Reporter<'a> {
@@ -26,6 +28,8 @@ pub struct Reporter<'a> {
     /// Whether to show failures that a canary expects, too.
     show_expected: bool,
     started: Instant,
+    /// How much time is left to shrink what fails.
+    to_shrink: Duration,
     page: Option<Page>,
     results: Vec<ScenarioResult>,
     /// What was printed about each result.
@@ -37,12 +41,13 @@ impl<'a> Reporter<'a> {
     pub fn new(registry: &'a Registry, terminal: &'a mut Terminal, how: Reporting, show_expected: bool) -> Self {
         let page = how.html.is_some().then(Page::default);
         let (results, details) = (Vec::new(), Vec::new());
-        Reporter { terminal, registry, how, show_expected, started: Instant::now(), page, results, details }
+        let (started, to_shrink) = (Instant::now(), TO_SHRINK);
+        Reporter { terminal, registry, how, show_expected, started, to_shrink, page, results, details }
     }
 
     /// Adds a scenario and shows what is not as expected.
     pub fn add(&mut self, entry: &Entry, compiled: Option<&dyn Compiled>, result: ScenarioResult) -> Result<(), Stop> {
-        let details = self.show(entry, &result)?;
+        let details = self.show(entry, &result, compiled)?;
         if let (Some(page), Some(compiled)) = (&mut self.page, compiled) {
             page.add(entry, compiled, self.registry, &result);
         }
@@ -84,7 +89,12 @@ impl<'a> Reporter<'a> {
     }
 
     /// Shows what is not as expected, writes each failure to a file, and returns the text.
-    fn show(&mut self, entry: &Entry, result: &ScenarioResult) -> Result<String, Stop> {
+    fn show(
+        &mut self,
+        entry: &Entry,
+        result: &ScenarioResult,
+        compiled: Option<&dyn Compiled>,
+    ) -> Result<String, Stop> {
         let again = again(entry);
         let mut text = String::new();
         if let Some(divergence) = &result.divergence {
@@ -95,7 +105,14 @@ impl<'a> Reporter<'a> {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text += &save(entry, failure.seed, again.failure(failure));
+            let mut block = again.failure(failure);
+            // What a canary expects is no failure.
+            if let Some(compiled) = compiled
+                && result.unexpected_failures().any(|unexpected| unexpected == *failure)
+            {
+                block += &self.shrink(entry, compiled, failure.seed)?;
+            }
+            text += &save(entry, failure.seed, block);
             let path = entry.regressions_path();
             if self.how.keep {
                 let new = crate::regressions::keep(&path, entry.name(), failure)
@@ -116,6 +133,21 @@ impl<'a> Reporter<'a> {
             self.terminal.print(&text)?;
         }
         Ok(text)
+    }
+
+    /// Reduces a failure to its cause as far as the time goes; the lines that say so.
+    fn shrink(&mut self, entry: &Entry, compiled: &dyn Compiled, seed: u64) -> Result<String, Stop> {
+        if self.how.no_shrink || self.to_shrink.is_zero() {
+            return Ok(String::new());
+        }
+        let Some((told, path)) = shrink::shown(self.to_shrink, entry, compiled, seed, self.terminal)? else {
+            return Ok(String::new());
+        };
+        self.to_shrink = self.to_shrink.saturating_sub(told.wall);
+        if self.is_json() {
+            self.terminal.print(&format!("{}\n", json::shrink(entry.name(), seed, &told, &path)))?;
+        }
+        Ok(shrink::lines(entry, &told, &path))
     }
 }
 

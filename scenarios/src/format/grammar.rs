@@ -39,6 +39,8 @@ pub(super) enum Shape {
     Drift,
     DriftRange,
     Seeds,
+    /// Numbers of 64 bits.
+    Draws,
     /// A moment, or a window of two.
     Moment,
     Window,
@@ -98,6 +100,7 @@ impl Shape {
                 "a whole number of parts per million such as `200`, or the least and the largest such as `[-200, 200]`"
             }
             Shape::Seeds => "how many seeds such as `200`, or a list of seeds such as `[7, \"0x9e3779b97f4a7c15\"]`",
+            Shape::Draws => "a list of numbers such as `[\"0x9e3779b97f4a7c15\"]`",
             Shape::Moment => "a time in quotes such as `\"10s\"`, or a window such as `[\"14s\", \"20s\"]`",
             Shape::Window => "a window of two times such as `[\"20s\", \"80s\"]`",
             Shape::Protocol => "the name of a protocol in quotes",
@@ -140,6 +143,7 @@ impl Shape {
             Shape::Probability | Shape::ProbabilityRange => "0.1",
             Shape::Drift | Shape::DriftRange => "200",
             Shape::Seeds => "200",
+            Shape::Draws => "[\"0x9e3779b97f4a7c15\"]",
             Shape::Moment => "\"10s\"",
             Shape::Window => "[\"20s\", \"80s\"]",
             Shape::NodeRoles => "{ alpha = \"live\", beta = \"backup\" }",

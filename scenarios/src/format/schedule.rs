@@ -38,6 +38,8 @@ static SCHEDULE: Table = Table {
         may("clocks", Shape::PerNode(&CLOCK), "Clocks that differ from the world's."),
         may("faults", Shape::Tables(&FAULT), "What breaks."),
         may("deviations", Shape::Tables(&DEVIATION), "Exceptions to the baseline."),
+        may("absent", Shape::Nodes, "Nodes that never start: the cluster is smaller by them."),
+        may("draws", Shape::Tables(&DRAWS), "The numbers that nodes draw first; the seed gives those that follow."),
     ],
 };
 
@@ -51,15 +53,25 @@ static FAULT: Table = Table {
     ],
 };
 
+static DRAWS: Table = Table {
+    about: "What a node draws from its own randomness.",
+    keys: &[
+        must("node", Shape::Node, "The node."),
+        must("first", Shape::Draws, "Numbers of 64 bits, in the order in which it draws them."),
+    ],
+};
+
 static DEVIATION: Table = Table {
-    about: "What becomes of one message or one sync instead of what the baseline says.",
+    about: "What becomes of one message, one sync or one crash instead of what the baseline says.",
     keys: &[
         may("link", Shape::TwoNodes, "Sender and receiver of the message."),
-        may("disk", Shape::Node, "The node whose sync it is."),
-        must("at", Shape::Duration, "World time of the send or of the sync."),
+        may("disk", Shape::Node, "The node whose sync or crash it is."),
+        must("at", Shape::Duration, "World time of the send, the sync or the crash."),
         may("nth", Shape::Whole(0, u32::MAX as u64), "Which of those at that very instant, from 0; 0 if left out."),
         may("lost", Shape::Flag, "It never arrives."),
         may("delayed", Shape::Duration, "It takes this long."),
         may("duplicated", Shape::Window, "It arrives twice, after these two."),
+        may("kept", Shape::Whole(0, u32::MAX as u64), "A crash leaves so many of the writes that were not synced."),
+        may("torn", Shape::Flag, "It leaves a part of the next one, too; only with `kept`."),
     ],
 };

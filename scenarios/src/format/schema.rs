@@ -91,13 +91,8 @@ fn shape(shape: Shape, registry: &Registry) -> Value {
         Shape::ProbabilityRange => one_or_two(probability()),
         Shape::Drift => drift(),
         Shape::DriftRange => one_or_two(drift()),
-        Shape::Seeds => {
-            let seed = json!({ "anyOf": [
-                { "type": "integer", "minimum": 0 },
-                { "type": "string", "pattern": "^(0[xX][0-9a-fA-F_]+|[0-9_]+)$" },
-            ] });
-            json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, some(seed)] })
-        }
+        Shape::Seeds => json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, some(number_of_64_bits())] }),
+        Shape::Draws => some(number_of_64_bits()),
         Shape::Window => two(duration()),
         Shape::Protocol => {
             let names: Vec<_> = registry.iter().map(|protocol| protocol.name()).collect();
@@ -127,6 +122,14 @@ fn shape(shape: Shape, registry: &Registry) -> Value {
             schema
         }
     }
+}
+
+/// TOML has no integers above 2^63.
+fn number_of_64_bits() -> Value {
+    json!({ "anyOf": [
+        { "type": "integer", "minimum": 0 },
+        { "type": "string", "pattern": "^(0[xX][0-9a-fA-F_]+|[0-9_]+)$" },
+    ] })
 }
 
 /// What a file may name once its protocol is known.

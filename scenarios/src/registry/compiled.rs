@@ -6,10 +6,11 @@ use std::time::Duration;
 use rayon::ThreadPoolBuildError;
 use serde::Deserialize;
 use sim_core::library::Sometimes;
+use sim_core::search::shrink::{Observed, Trial};
 use sim_core::search::{Exploration, Explorer};
 use sim_core::trace::Trace;
 use sim_core::{
-    Actor, Class, Cluster, Deviations, Invariant, Kind, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World,
+    Actor, Class, Cluster, Instant, Invariant, Kind, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World,
 };
 
 use super::{Compiled, Complaint};
@@ -129,10 +130,32 @@ impl<P: Protocol> Compiled for Ready<P> {
         explorer.explore(base, |schedule| self.start_with(schedule, |spec| spec.class != Class::Coverage))
     }
 
-    fn observe(&self, schedule: &Schedule) -> (Outcome, Deviations) {
+    fn run_until(&self, schedule: &Schedule, until: Instant) -> Trial {
+        Trial::of(&mut self.start(schedule), until)
+    }
+
+    fn observe(&self, schedule: &Schedule, until: Instant) -> (Trial, Observed) {
         let mut run = self.start(schedule);
-        run.world.record();
-        let outcome = run.to_end();
-        (outcome, run.world.observed_deviations().cloned().unwrap_or_default())
+        run.world.observe();
+        (Trial::of(&mut run, until), Observed::of(&run))
+    }
+
+    fn event_times(&self, schedule: &Schedule, until: Instant) -> Vec<Instant> {
+        let mut run = self.start(schedule);
+        let mut times = Vec::new();
+        run.until(|world| {
+            times.resize(world.events() as usize, world.now());
+            world.now() > until
+        });
+        times.resize(run.world.events() as usize, run.world.now());
+        times
+    }
+
+    fn without_defects(&self) -> Option<Box<dyn Compiled>> {
+        if self.scenario.defects.is_empty() {
+            return None;
+        }
+        let fixed = Ready::<P>::new(&Arc::new(crate::defects::without_defects(&self.scenario)));
+        fixed.ok().map(|fixed| Box::new(fixed) as Box<dyn Compiled>)
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::HumanCount;
 
+use sim_core::search::shrink::Size;
+
 use super::table::{counted, long};
 use crate::defects::{Canary, Declared};
 use crate::runner::ScenarioResult;
@@ -46,6 +48,23 @@ pub struct Caught {
     pub fixed_seeds: u64,
     /// What they violated; `None` if nothing.
     pub fixed_violates: Option<String>,
+    /// What the run in which it was found was shrunk to; `None` if it was not.
+    pub shrunk: Option<ShrunkTo>,
+}
+
+/// What a failure was shrunk to, and from what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShrunkTo {
+    /// Before.
+    pub from: Size,
+    /// After.
+    pub to: Size,
+    /// Runs that it took.
+    pub runs: u64,
+    /// How long it took on the wall clock.
+    pub wall: Duration,
+    /// Whether the shrunk run passes without the defect.
+    pub needs_defect: bool,
 }
 
 /// A run in which a defect showed.
@@ -88,6 +107,7 @@ impl Row {
                 seeds: caught.tally.seeds,
                 fixed_seeds: fixed.tally.seeds,
                 fixed_violates: fixed.first_failure().map(violated),
+                shrunk: None,
             }),
             ..Row::without_canary(declared)
         }
@@ -96,6 +116,15 @@ impl Row {
     /// Whether the defect was caught, and its fix holds.
     pub fn is_expected(&self) -> bool {
         self.canary.as_ref().is_some_and(|canary| canary.found.is_some() && canary.fixed_violates.is_none())
+    }
+
+    /// What its failure was shrunk to, and how long that took.
+    fn shrunk_cells(&self) -> [String; 3] {
+        let Some(shrunk) = self.canary.as_ref().and_then(|canary| canary.shrunk) else {
+            return ["-"; 3].map(str::to_owned);
+        };
+        let size = |size: Size| format!("{}+{}", size.faults, size.deviations);
+        [size(shrunk.from), size(shrunk.to), format!("{:.3}s", shrunk.wall.as_secs_f64())]
     }
 
     /// System, defect, property, how soon it was found, at which event, and how the fixed protocol did.
@@ -133,27 +162,73 @@ pub fn distinct(rows: &[Row]) -> usize {
     rows.iter().map(|row| (&row.protocol, &row.id)).collect::<BTreeSet<_>>().len()
 }
 
-/// One line a canary, with styles; ends with a line break.
+/// One line a canary, with styles; ends with a line break. What failures were shrunk to has columns only if any was.
 pub fn table(rows: &[Row]) -> String {
-    let heading = ["system", "defect", "invariant", "found after", "at event", "without the defect"];
-    let cells: Vec<_> = rows.iter().map(Row::cells).collect();
-    let mut widths = heading.map(str::len);
-    for (width, column) in widths.iter_mut().zip(0..) {
-        *width = cells.iter().map(|row| row[column].chars().count()).fold(*width, usize::max);
+    let mut heading =
+        ["system", "defect", "invariant", "found after", "at event", "without the defect"].map(str::to_owned).to_vec();
+    let shrunk = rows.iter().any(|row| row.canary.as_ref().is_some_and(|canary| canary.shrunk.is_some()));
+    if shrunk {
+        heading.extend(["faults+deviations", "shrunk to", "shrunk in"].map(str::to_owned));
     }
-    let line = |cells: [&str; 6]| {
-        let [system, defect, invariant, found, event, fixed] = cells;
-        let [s, d, i, f, e, x] = widths;
-        format!("{system:s$}  {defect:d$}  {invariant:i$}  {found:>f$}  {event:>e$}  {fixed:x$}")
+    let cells = |row: &Row| {
+        let mut cells = row.cells().to_vec();
+        if shrunk {
+            cells.extend(row.shrunk_cells());
+        }
+        cells
     };
-    let mut text = format!("{HEADING}{}{HEADING:#}\n", line(heading).trim_end());
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let mut widths: Vec<usize> = heading.iter().map(|cell| cell.chars().count()).collect();
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String]| {
+        let cells = cells.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+            // Numbers stand to the right.
+            if matches!(column, 3 | 4 | 6..) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ")
+    };
+    let mut text = format!("{HEADING}{}{HEADING:#}\n", line(&heading).trim_end());
     for (row, cells) in rows.iter().zip(&cells) {
         let style = if row.is_expected() { GOOD } else { BAD };
-        let line = line(cells.each_ref().map(String::as_str));
+        let line = line(cells);
         let note = row.note().map_or(String::new(), |note| format!("  {note}"));
         let _ = writeln!(text, "{style}{}{style:#}{note}", if note.is_empty() { line.trim_end() } else { &line });
     }
     text
+}
+
+/// How small failures got and how long that took, in one line; nothing if none was shrunk.
+pub fn shrinking(rows: &[Row]) -> String {
+    let shrunk: Vec<ShrunkTo> = rows.iter().filter_map(|row| row.canary.as_ref()?.shrunk).collect();
+    let middle_and_most = |mut values: Vec<Duration>| {
+        values.sort();
+        (values[values.len() / 2], values[values.len() - 1])
+    };
+    if shrunk.is_empty() {
+        return String::new();
+    }
+    let sizes = |size: fn(&ShrunkTo) -> usize| {
+        let mut sizes: Vec<usize> = shrunk.iter().map(size).collect();
+        sizes.sort();
+        (sizes[sizes.len() / 2], sizes[sizes.len() - 1])
+    };
+    let (faults, deviations) = (sizes(|s| s.to.faults), sizes(|s| s.to.deviations));
+    let (total, time) = (sizes(|s| s.to.total()), middle_and_most(shrunk.iter().map(|s| s.wall).collect()));
+    let elsewhere = shrunk.iter().filter(|shrunk| !shrunk.needs_defect).count();
+    format!(
+        "shrunk {}: in the median to {} and {}, at most {} in all; {:.3}s in the median, {:.3}s at most; {elsewhere} fail \
+         without the defect\n",
+        counted(shrunk.len() as u64, "failure"),
+        counted(faults.0 as u64, "fault"),
+        counted(deviations.0 as u64, "deviation"),
+        total.1,
+        time.0.as_secs_f64(),
+        time.1.as_secs_f64()
+    )
 }
 
 /// How it all went, in one line.
@@ -253,6 +328,7 @@ pub(crate) mod tests {
             instead: None,
             fixed_seeds: 40,
             fixed_violates: None,
+            shrunk: None,
         };
         let missed = Caught { found: None, seeds: 40, scenario: "derby/defects/DERBY-3492".to_owned(), ..good.clone() };
         let other = Caught { instead: Some("no-leak".to_owned()), ..missed.clone() };
@@ -273,6 +349,30 @@ pub(crate) mod tests {
         let text =
             anstream::adapter::strip_str(&(table(&rows()) + &summary(&rows(), Duration::from_secs(61)))).to_string();
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn what_was_shrunk_has_columns_and_a_line_of_its_own() {
+        let size = |faults, deviations| Size { faults, deviations };
+        let shrunk = |millis, to| ShrunkTo {
+            from: size(7, 412),
+            to,
+            runs: 40,
+            wall: Duration::from_millis(millis),
+            needs_defect: millis < 1000,
+        };
+        let mut rows = rows();
+        for (row, (millis, to)) in rows.iter_mut().zip([(12, size(1, 0)), (34, size(2, 1)), (5678, size(3, 1))]) {
+            row.canary.as_mut().expect("the first ones have canaries").shrunk = Some(shrunk(millis, to));
+        }
+        assert_eq!(
+            shrinking(&rows),
+            "shrunk 3 failures: in the median to 2 faults and 1 deviation, at most 4 in all; 0.034s in the median, \
+             5.678s at most; 1 fail without the defect\n"
+        );
+        let table = anstream::adapter::strip_str(&table(&rows)).to_string();
+        assert!(table.lines().nth(1).is_some_and(|line| line.ends_with("7+412        1+0     0.012s")), "{table}");
+        assert_eq!(shrinking(&[]), "");
     }
 
     #[test]

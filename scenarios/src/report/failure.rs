@@ -72,6 +72,12 @@ impl Again {
         format!("{} replay {} --seed {seed:#x}", quoted(&self.program), quoted(&self.argument))
     }
 
+    /// The command that runs a schedule from a file again; the file says which scenario it belongs to.
+    pub fn replay_schedule(&self, path: &Path) -> String {
+        let path = path.display().to_string();
+        format!("{} replay {} --schedule {}", quoted(&self.program), quoted(&self.argument), quoted(&path))
+    }
+
     fn lines(&self, seed: u64) -> String {
         let Again { name, test_package, .. } = self;
         let mut text = format!("  replay: {}\n", self.replay(seed));
@@ -158,11 +164,18 @@ pub fn how_to_keep(path: &Path, failure: &Failure) -> String {
 /// # Errors
 /// If it cannot be written.
 pub fn save(scenario: &str, seed: u64, text: &str) -> io::Result<PathBuf> {
-    let folder = if Path::new("target").is_dir() { "target/fencepost" } else { "fencepost-out" };
-    let path = Path::new(folder).join(format!("{}-{seed:#x}.txt", scenario.replace(['/', '\\'], "-")));
-    fs::create_dir_all(folder)?;
+    let path = file(scenario, seed, "txt");
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
     fs::write(&path, text)?;
     Ok(path)
+}
+
+/// Where what is written about a failing seed goes if nobody says where.
+pub fn file(scenario: &str, seed: u64, extension: &str) -> PathBuf {
+    let folder = if Path::new("target").is_dir() { "target/fencepost" } else { "fencepost-out" };
+    Path::new(folder).join(format!("{}-{seed:#x}.{extension}", scenario.replace(['/', '\\'], "-")))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use sim_core::search::Exploration;
 use super::defects::{self, Row};
 use crate::explore::Plan;
 use crate::format::{self, Scenario};
+use super::shrunk::Told;
 use crate::runner::{Group, ScenarioResult};
 
 #[derive(Serialize)]
@@ -46,6 +47,22 @@ enum Line<'a> {
         events: Option<u64>,
         fixed_clean: bool,
         fixed_seeds: u64,
+        #[serde(flatten)]
+        shrunk: Option<ShrunkFields>,
+    },
+    Shrink {
+        scenario: &'a str,
+        seed: String,
+        invariant: &'a str,
+        faults: usize,
+        deviations: usize,
+        runs: u64,
+        wall_s: f64,
+        schedule: String,
+        faults_before: usize,
+        deviations_before: usize,
+        complete: bool,
+        explanation: &'a str,
     },
     Explore {
         scenario: &'a str,
@@ -100,6 +117,18 @@ impl<'a> Cause<'a> {
     }
 }
 
+/// What `defects --shrink` adds to a line.
+#[derive(Serialize)]
+struct ShrunkFields {
+    shrunk_faults: usize,
+    shrunk_deviations: usize,
+    shrunk_from_faults: usize,
+    shrunk_from_deviations: usize,
+    shrink_runs: u64,
+    shrink_s: f64,
+    shrunk_needs_defect: bool,
+}
+
 /// The line of one scenario, without a line break.
 pub fn scenario(result: &ScenarioResult) -> String {
     let tally = &result.tally;
@@ -136,6 +165,27 @@ pub fn summary(results: &[ScenarioResult], wall: Duration) -> String {
     })
 }
 
+/// The line of a failure that was shrunk, without a line break. `seed` is what was shrunk, and `schedule` the file
+/// that the result is in.
+pub fn shrink(name: &str, seed: u64, shrunk: &Told, schedule: &Path) -> String {
+    let Told { shrunk, explanation, wall } = shrunk;
+    let invariant = shrunk.outcome.violation.as_ref().map_or("", |violation| &violation.invariant);
+    to_line(&Line::Shrink {
+        scenario: name,
+        seed: format!("{seed:#x}"),
+        invariant,
+        faults: shrunk.to.faults,
+        deviations: shrunk.to.deviations,
+        runs: shrunk.runs,
+        wall_s: wall.as_secs_f64(),
+        schedule: schedule.display().to_string(),
+        faults_before: shrunk.from.faults,
+        deviations_before: shrunk.from.deviations,
+        complete: shrunk.complete,
+        explanation,
+    })
+}
+
 /// The line of one canary, or of a defect that has none, without a line break.
 pub fn defect(row: &Row) -> String {
     let caught = row.canary.as_ref();
@@ -152,6 +202,15 @@ pub fn defect(row: &Row) -> String {
         events: found.map(|found| found.events),
         fixed_clean: caught.is_some_and(|canary| canary.fixed_violates.is_none()),
         fixed_seeds: caught.map_or(0, |canary| canary.fixed_seeds),
+        shrunk: caught.and_then(|canary| canary.shrunk).map(|shrunk| ShrunkFields {
+            shrunk_faults: shrunk.to.faults,
+            shrunk_deviations: shrunk.to.deviations,
+            shrunk_from_faults: shrunk.from.faults,
+            shrunk_from_deviations: shrunk.from.deviations,
+            shrink_runs: shrunk.runs,
+            shrink_s: shrunk.wall.as_secs_f64(),
+            shrunk_needs_defect: shrunk.needs_defect,
+        }),
     })
 }
 

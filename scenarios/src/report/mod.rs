@@ -6,6 +6,7 @@ pub mod failure;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod shrunk;
 pub mod story;
 pub mod table;
 pub mod timeline;

@@ -101,6 +101,7 @@ fn deviation() -> impl Strategy<Value = (Site, Moment, Deviation)> {
         Just(Deviation::Lost),
         duration().prop_map(Deviation::Delayed),
         (duration(), duration()).prop_map(|(first, second)| Deviation::Duplicated { first, second }),
+        any::<(u32, bool)>().prop_map(|(writes, torn)| Deviation::Kept { writes, torn }),
     ];
     (site, moment, deviation)
 }
@@ -110,10 +111,11 @@ fn any_schedule() -> impl Strategy<Value = Schedule> {
     let clock = (duration(), -ClockSetting::MAX_DRIFT_PPM..=ClockSetting::MAX_DRIFT_PPM)
         .prop_map(|(offset, drift_ppm)| ClockSetting { offset, drift_ppm });
     let clocks = prop::collection::btree_map(node(), clock, 0..5);
-    let parts = (any::<u64>(), any::<bool>(), clocks);
+    let draws = prop::collection::btree_map(node(), prop::collection::vec(any::<u64>(), 0..12), 0..5);
+    let parts = (any::<u64>(), any::<bool>(), clocks, prop::collection::btree_set(node(), 0..3), draws);
     (parts, prop::collection::vec(planned, 0..12), prop::collection::vec(deviation(), 0..12)).prop_map(
-        |((seed, calm, clocks), planned, deviations)| {
-            let mut schedule = Schedule { clocks, ..Schedule::seeded(seed) };
+        |((seed, calm, clocks, absent, draws), planned, deviations)| {
+            let mut schedule = Schedule { clocks, absent, draws, ..Schedule::seeded(seed) };
             schedule.baseline = if calm { Baseline::Calm } else { Baseline::Seeded };
             for (id, trigger, fault, hold) in planned {
                 let hold = hold.filter(|_| fault.has_extent());

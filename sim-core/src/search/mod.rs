@@ -8,6 +8,7 @@ mod campaign;
 mod explore;
 mod guard;
 mod seeds;
+pub mod shrink;
 mod tally;
 
 pub use campaign::{Campaign, Divergence, Report};

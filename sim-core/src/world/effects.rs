@@ -208,17 +208,28 @@ impl<A: Actor> World<A> {
                 let number = state.disk.decisions;
                 state.disk.decisions += 1;
                 let unsynced = state.disk.unsynced();
-                let (kept, tear) = match baseline {
-                    Baseline::Calm => (0, false),
-                    Baseline::Seeded => {
+                let moment = Moment { at: Instant::from_nanos(self.now), ordinal: state.disk.ordinal_at(self.now) };
+                let deviation = match self.schedule.deviations.is_empty() {
+                    true => None,
+                    false => self.schedule.deviations.get(Site::Disk(node), moment),
+                };
+                let (kept, tear) = match (deviation, baseline) {
+                    (Some(Deviation::Kept { writes, torn }), _) => (writes as usize, torn),
+                    (_, Baseline::Calm) => (0, false),
+                    (_, Baseline::Seeded) => {
                         let draw = self.randomness.draw(Site::Disk(node), number);
                         (scaled(draw[1], unsynced as u64) as usize, draw[2] & 1 == 1)
                     }
                 };
                 state.disk.crash(kept, |edge| if tear { A::torn(edge) } else { None });
+                let (writes, torn) = (kept.min(unsynced) as u32, tear && kept < unsynced);
+                if self.recorder.is_some() {
+                    let deviation = (writes > 0 || torn).then_some(Deviation::Kept { writes, torn });
+                    self.record_deviation(Site::Disk(node), moment, deviation);
+                }
             }
         }
-        state.host_down = how == Stop::HostFailure;
+        self.nodes[node.index()].host_down = how == Stop::HostFailure;
         self.hash.add(0xdead << 16 | u64::from(node.0));
         self.record_what(What::Stopped { node, halted: how == Stop::Halt });
         self.sever(node, how);

@@ -243,7 +243,7 @@ impl<A: Actor> World<A> {
 
     /// A fault in words, with the names of the nodes.
     fn describe(&self, fault: &Fault) -> String {
-        if self.recorder.is_none() {
+        if !self.is_recording() {
             return String::new();
         }
         let name = |node: &NodeId| self.setup.name(*node);

@@ -3,8 +3,8 @@
 use crate::history::History;
 use crate::trace::{Entry, Fate, Recorder, Trace, What};
 use crate::{
-    Actor, Connection, Deviation, Deviations, Fired, HostId, Instant, Kind, LocalClock, Moment, NodeId, Schedule,
-    Setup, Site, World,
+    Actor, Baseline, Connection, Deviation, Deviations, Fired, HostId, Instant, Kind, LocalClock, Moment, NodeId,
+    Schedule, Setup, Site, World,
 };
 
 impl<A: Actor> World<A> {
@@ -156,18 +156,46 @@ impl<A: Actor> World<A> {
     /// Records everything from here on. A recorded run takes the same course, more slowly.
     pub fn record(&mut self) {
         let roles = self.nodes.iter().map(|node| node.actor.as_ref().map_or("", A::role)).collect();
-        self.recorder.get_or_insert_with(|| Box::new(Recorder::new(roles)));
+        let recorder = self.recorder.get_or_insert_with(|| Box::new(Recorder::new(None, roles)));
+        recorder.trace.get_or_insert_default();
+    }
+
+    /// Notes from here on what chance decides, and nothing else: a fraction of the cost of [`World::record`].
+    pub fn observe(&mut self) {
+        self.recorder.get_or_insert_with(|| Box::new(Recorder::new(None, Vec::new())));
+    }
+
+    /// Whether everything is being recorded.
+    pub(super) fn is_recording(&self) -> bool {
+        self.recorder.as_ref().is_some_and(|recorder| recorder.trace.is_some())
     }
 
     /// What has been recorded; `None` if nothing is.
     pub fn trace(&self) -> Option<&Trace> {
-        self.recorder.as_ref().map(|recorder| &recorder.trace)
+        self.recorder.as_ref().and_then(|recorder| recorder.trace.as_ref())
     }
 
     /// How the recorded part of the run differed from a calm one: on a calm baseline with these deviations it takes
     /// the same course. `None` if nothing is recorded.
     pub fn observed_deviations(&self) -> Option<&Deviations> {
         self.recorder.as_ref().map(|recorder| &recorder.deviations)
+    }
+
+    /// Every send, sync and crash of the recorded part of the run that could have gone otherwise, in order. `None` if
+    /// nothing is recorded.
+    pub fn observed_decisions(&self) -> Option<&[(Site, Moment)]> {
+        self.recorder.as_ref().map(|recorder| &*recorder.decisions)
+    }
+
+    /// The run so far as a schedule that leaves nothing to chance: on a calm baseline, with every deviation from it,
+    /// every moment of a fault and every number that a node drew. It takes the same course, whatever the generator of
+    /// random numbers. `None` if the run was not recorded, which must be from its beginning.
+    pub fn explicit_schedule(&self) -> Option<Schedule> {
+        let deviations = self.recorder.as_ref()?.deviations.clone();
+        let mut randomness = self.randomness.clone();
+        let drawn = |node: NodeId| (node, self.nodes[node.index()].counters.random.so_far(node, &mut randomness));
+        let draws = self.node_ids().map(drawn).filter(|(_, draws)| !draws.is_empty()).collect();
+        Some(Schedule { baseline: Baseline::Calm, deviations, draws, ..self.schedule.with_moments() })
     }
 
     /// Records something that the present event brought about.
@@ -180,14 +208,14 @@ impl<A: Actor> World<A> {
     #[inline]
     pub(super) fn record_caused(&mut self, cause: u64, what: impl FnOnce() -> What) {
         let (event, at) = (self.events, self.now());
-        if let Some(recorder) = &mut self.recorder {
-            recorder.trace.entries.push(Entry { event, at, cause, what: what() });
+        if let Some(trace) = self.recorder.as_mut().and_then(|recorder| recorder.trace.as_mut()) {
+            trace.entries.push(Entry { event, at, cause, what: what() });
         }
     }
 
     pub(super) fn record_role(&mut self, node: NodeId) {
         let to = self.nodes[node.index()].actor.as_ref().map_or("", A::role);
-        let Some(recorder) = &mut self.recorder else { return };
+        let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.trace.is_some()) else { return };
         let from = std::mem::replace(&mut recorder.roles[node.index()], to);
         if from != to {
             self.record_what(What::Role { node, from, to });
@@ -195,12 +223,17 @@ impl<A: Actor> World<A> {
     }
 
     pub(super) fn record_sent(&mut self, from: NodeId, to: NodeId, message: &A::Message, connection: bool, fate: Fate) {
+        if !self.is_recording() {
+            return;
+        }
         let (kind, message) = (message.kind(), format!("{message:?}"));
         self.record_what(What::Sent { from, to, kind, message, connection, fate });
     }
 
     pub(super) fn record_deviation(&mut self, site: Site, moment: Moment, deviation: Option<Deviation>) {
-        if let (Some(recorder), Some(deviation)) = (&mut self.recorder, deviation) {
+        let Some(recorder) = &mut self.recorder else { return };
+        recorder.decisions.push((site, moment));
+        if let Some(deviation) = deviation {
             recorder.deviations.insert(site, moment, deviation);
         }
     }

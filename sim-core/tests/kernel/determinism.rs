@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sim_core::trace::{Trace, What};
-use sim_core::{Baseline, Fault, NodeId, Schedule};
+use sim_core::{Baseline, Fault, Instant, NodeId, Schedule};
 
 use crate::chatter::{Scene, goes_on, links, run, scenes};
 
@@ -68,6 +68,32 @@ proptest! {
         let mut calm = Scene { schedule, ..scene }.world();
         run(&mut calm);
         prop_assert_eq!((seeded.events(), seeded.trace_hash()), (calm.events(), calm.trace_hash()));
+    }
+
+    #[test]
+    fn an_explicit_schedule_takes_the_same_course_whatever_its_seed(scene in scenes(), other: u64) {
+        let mut seeded = scene.world();
+        seeded.observe();
+        run(&mut seeded);
+        let schedule = Schedule { seed: other, ..seeded.explicit_schedule().expect("it was observed") };
+        let mut explicit = Scene { schedule, ..scene }.world();
+        run(&mut explicit);
+        prop_assert_eq!((seeded.events(), seeded.trace_hash()), (explicit.events(), explicit.trace_hash()));
+        for node in seeded.node_ids() {
+            prop_assert!(seeded.durable(node).eq(explicit.durable(node)));
+        }
+    }
+
+    #[test]
+    fn a_node_that_is_absent_never_runs(scene in scenes(), which: prop::sample::Index) {
+        let nodes: Vec<NodeId> = scene.world().node_ids().collect();
+        let absent = nodes[which.index(nodes.len())];
+        let schedule = Schedule { absent: [absent].into(), ..scene.schedule.clone() };
+        let mut world = Scene { schedule, ..scene }.world();
+        while world.next_event_at().is_some_and(|at| at < Instant::from_secs(60)) {
+            world.step();
+            prop_assert!(!world.is_up(absent));
+        }
     }
 
     #[test]

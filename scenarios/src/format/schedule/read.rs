@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sim_core::{Baseline, ClockSetting, Deviation, FaultPlan, Moment, NodeId, Schedule, Site};
 use toml::de::DeTable;
 
-use super::{DEVIATION, FAULT, SCHEDULE, VERSION, hash};
+use super::{DEVIATION, DRAWS, FAULT, SCHEDULE, VERSION, hash};
 use crate::format::known::Known;
 use crate::format::reader::{Item, Reader, Section};
 use crate::format::{FileError, Scenario, cluster, steps};
@@ -71,7 +71,26 @@ fn document(reader: &mut Reader, section: &Section<'_>, scenario: &Scenario, reg
             schedule.deviations.insert(site, moment, deviation);
         }
     }
+    if let Some(item) = section.get("absent") {
+        schedule.absent = known.nodes(reader, item).into_iter().flatten().collect();
+    }
+    if let Some(item) = section.get("draws") {
+        for element in reader.list(item).unwrap_or_default() {
+            let Some(section) = reader.subsection(&DRAWS, "what a node draws", &element) else { continue };
+            let Some((node, draws)) = draws(reader, &section, &known) else { continue };
+            if schedule.draws.insert(node, draws).is_some() {
+                reader.problem(element.span, "this node has draws already", "again here", "remove one of them");
+            }
+        }
+    }
     Some(schedule)
+}
+
+fn draws(reader: &mut Reader, section: &Section<'_>, known: &Known<'_>) -> Option<(NodeId, Vec<u64>)> {
+    let node = section.get("node").and_then(|item| known.node(reader, item));
+    let numbers = section.get("first").and_then(|item| reader.list(item));
+    let draws: Option<Vec<u64>> = numbers?.iter().map(|number| reader.seed(number)).collect();
+    Some((node?, draws?))
 }
 
 fn version(reader: &mut Reader, item: &Item<'_>) -> Option<()> {
@@ -168,7 +187,12 @@ fn deviation(reader: &mut Reader, section: &Section<'_>, known: &Known<'_>) -> O
     };
     let at = section.get("at").and_then(|item| reader.instant(item));
     let nth = section.get("nth").map_or(Some(0), |item| reader.whole(item, 0, u64::from(u32::MAX)));
-    let deviation = match section.exactly_one(reader, &["lost", "delayed", "duplicated"])? {
+    let torn = section.get("torn").map_or(Some(false), |item| reader.flag(item));
+    let deviation = match section.exactly_one(reader, &["lost", "delayed", "duplicated", "kept"])? {
+        item if item.key == "kept" => {
+            let writes = reader.whole(item, 0, u64::from(u32::MAX))? as u32;
+            Some(Deviation::Kept { writes, torn: torn? })
+        }
         item if item.key == "lost" => match reader.flag(item)? {
             true => Some(Deviation::Lost),
             false => {

@@ -11,6 +11,9 @@ use sim_core::{
 use super::{VERSION, hash};
 use crate::format::Scenario;
 
+/// Numbers that a node draws, on one line.
+const DRAWS_PER_LINE: usize = 5;
+
 /// The text of a schedule file. Each line of `note` becomes a comment at its top.
 pub fn write(scenario: &Scenario, schedule: &Schedule, note: &str) -> String {
     let writer = Writer { scenario };
@@ -37,6 +40,18 @@ pub fn write(scenario: &Scenario, schedule: &Schedule, note: &str) -> String {
             format!("{}, at = \"{}\"{nth}, {}", writer.site(site), moment.at, fate(deviation))
         }),
     );
+    list(
+        &mut text,
+        "draws",
+        schedule
+            .draws
+            .iter()
+            .map(|(&node, draws)| format!("node = {}, first = [{}]", writer.node(node), numbers(draws))),
+    );
+    if !schedule.absent.is_empty() {
+        let absent: Vec<_> = schedule.absent.iter().copied().collect();
+        text += &format!("\nabsent = {}\n", writer.nodes(&absent));
+    }
     if !schedule.clocks.is_empty() {
         text += "\n[clocks]\n";
     }
@@ -191,7 +206,14 @@ fn fate(deviation: Deviation) -> String {
         Deviation::Lost => "lost = true".to_owned(),
         Deviation::Delayed(by) => format!("delayed = {}", time(by)),
         Deviation::Duplicated { first, second } => format!("duplicated = [{}, {}]", time(first), time(second)),
+        Deviation::Kept { writes, torn } => format!("kept = {writes}{}", if torn { ", torn = true" } else { "" }),
     }
+}
+
+/// Numbers of 64 bits, a few on a line.
+fn numbers(draws: &[u64]) -> String {
+    let line = |draws: &[u64]| draws.iter().map(|draw| format!("\"{draw:#018x}\"")).collect::<Vec<_>>().join(", ");
+    draws.chunks(DRAWS_PER_LINE).map(line).collect::<Vec<_>>().join(",\n        ")
 }
 
 fn time(duration: Duration) -> String {
