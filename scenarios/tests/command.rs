@@ -118,7 +118,38 @@ fn a_failure_is_lines_to_paste_and_a_file() {
     settings().bind(|| insta::assert_snapshot!(folder.transcript("run small/broken --seeds 2")));
     let saved = fs::read_to_string(folder.0.path().join("fencepost-out/small-broken-0x0.txt")).unwrap();
     assert!(saved.starts_with("FAIL small/broken  seed 0x0  writes-in-order\n"), "{saved}");
-    assert!(saved.ends_with("  replay: fencepost replay scenarios/small/broken.toml --seed 0x0\n"), "{saved}");
+    assert!(saved.contains("  replay: fencepost replay scenarios/small/broken.toml --seed 0x0\n"), "{saved}");
+    assert!(saved.contains("  cause:  delay the next Write by 15 s"), "{saved}");
+    let schedule = "--schedule fencepost-out/small-broken-0x0.toml";
+    assert!(
+        saved.ends_with(&format!("  replay: fencepost replay scenarios/small/broken.toml {schedule}\n")),
+        "{saved}"
+    );
+    assert_eq!(folder.code(&format!("replay {schedule}")), 10, "what is left fails alike");
+}
+
+#[test]
+fn json_of_a_shrink_is_documented_and_says_where_the_schedule_is() {
+    let folder = Folder::new();
+    folder.add("small/broken", &format!("about = \"Fails.\"\n{UNFENCED}"));
+    let manual = include_str!("../JSON.md");
+    let by_itself = folder.json("fuzz small/broken --seeds 1");
+    let asked = folder.json("shrink small/broken --seed 0x0");
+    for shrink in [&by_itself[0], &asked[0]] {
+        for field in shrink.as_object().unwrap().keys() {
+            assert!(manual.contains(&format!("`{field}`")) || field == "type", "JSON.md does not describe {field}");
+        }
+        assert_eq!((&shrink["type"], &shrink["invariant"]), (&"shrink".into(), &"writes-in-order".into()));
+        assert_eq!((&shrink["scenario"], &shrink["seed"]), (&"small/broken".into(), &"0x0".into()));
+        assert!(shrink["faults"].as_u64() <= Some(2) && shrink["deviations"] == 0, "{shrink}");
+        let schedule = shrink["schedule"].as_str().unwrap();
+        assert_eq!(folder.code(&format!("replay --schedule {schedule}")), 10);
+    }
+    assert_eq!((by_itself.len(), &by_itself[1]["type"]), (3, &"scenario".into()));
+    assert_eq!(folder.json("fuzz small/broken --seeds 1 --no-shrink").len(), 2);
+    assert_eq!(folder.json("fuzz small/canary --seeds 1").len(), 2, "what a canary expects is no failure");
+    assert_eq!(folder.code("shrink small/clean --seed 0"), 1, "there is nothing to shrink");
+    assert_eq!(folder.code("shrink small/broken"), 2, "which seed?");
 }
 
 #[test]
@@ -128,7 +159,7 @@ fn a_kept_seed_is_run_first_ever_after() {
     assert_eq!(folder.code("fuzz small/broken --seeds 7..8 --keep"), 10);
     let kept = fs::read_to_string(folder.0.path().join("scenarios/regressions/small/broken.txt")).unwrap();
     assert!(kept.contains("\n0x7 writes-in-order  # t="), "{kept}");
-    let lines = folder.json("run small/broken --seeds 3..4");
+    let lines = folder.json("run small/broken --seeds 3..4 --no-shrink");
     assert_eq!((&lines[0]["regressions"], &lines[0]["first_failing_seed"]), (&1.into(), &"0x7".into()));
 
     fs::write(folder.0.path().join("scenarios/regressions/small/clean.txt"), "1 at-most-one-holder\n").unwrap();

@@ -175,7 +175,8 @@ impl<'a> Case<'a> {
         self.subject.events(schedule, self.until)
     }
 
-    pub fn finish(mut self, from: Size) -> Shrunk {
+    /// Ends with what there is. `from` is what it was in the beginning, or nothing if that is still what there is.
+    pub fn finish(mut self, from: Option<Size>) -> Shrunk {
         let to = Size::of(&self.best);
         // What the nodes drew, and the moments in windows, are written down last: nothing is decided by them any more.
         let (trial, observed) = self.subject.observe(&self.best, self.until);
@@ -184,6 +185,7 @@ impl<'a> Case<'a> {
             (self.best, self.outcome) = (observed.schedule, trial.outcome);
         }
         let to = if self.best.baseline == Baseline::Calm { Size::of(&self.best) } else { to };
+        let from = from.unwrap_or(to);
         Shrunk { schedule: self.best, outcome: self.outcome, from, to, runs: self.runs, complete: !self.spent }
     }
 

@@ -81,7 +81,7 @@ pub fn shrink<'a>(
     budget: Budget<'a>,
 ) -> Option<Shrunk> {
     let mut case = Case::new(subject, schedule, budget)?;
-    let explicit = case.explicit()?;
+    let Some(explicit) = case.explicit() else { return Some(case.finish(None)) };
     let from = Size { deviations: explicit.deviations.len(), ..Size::of(schedule) };
     if !case.attempt(calm(&explicit)) {
         // It needs its odd delays. Faults are removed while the seed still decides, where a removal changes nothing else.
@@ -113,7 +113,7 @@ pub fn shrink<'a>(
             break;
         }
     }
-    Some(case.finish(from))
+    Some(case.finish(Some(from)))
 }
 
 /// An explicit schedule without any surprise of the network and the disks.
