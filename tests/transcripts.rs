@@ -170,30 +170,6 @@ fn a_seed_that_violates_nothing_is_not_shrunk() {
 }
 
 #[test]
-fn a_failing_seed_is_shrunk_to_its_cause_and_the_file_is_replayed() {
-    let session = Session::new()
-        .file("scenarios/lease/late-write.toml", LATE_WRITE)
-        .run("fencepost shrink lease/late-write --seed 3 --out kept/late.toml");
-    let kept = session.read("kept/late.toml");
-    let session = session
-        .run("fencepost replay --schedule kept/late.toml --html page.html")
-        .run("fencepost shrink lease/late-write --seed 3 --message-format json")
-        .run("fencepost run --message-format json")
-        .run("fencepost run --no-shrink --message-format json")
-        .file("scenarios/lease/late-write.toml", &LATE_WRITE.replace("15s", "16s"))
-        .run("fencepost replay --schedule kept/late.toml")
-        .run("fencepost shrink lease/late-write")
-        .run("fencepost shrink lease --seed 1 --time 0s");
-    assert!(session.read("page.html").contains("writes-in-order"));
-    assert_transcript!(format!("{}$ cat kept/late.toml\n{kept}", session.text));
-}
-
-#[test]
-fn a_seed_that_violates_nothing_is_not_shrunk() {
-    assert_transcript!(steady().run("fencepost shrink lease/steady --seed 0").text);
-}
-
-#[test]
 fn a_file_with_mistakes_is_told_all_of_them_where_they_are() {
     let wrong = STEADY
         .replace("beta = \"member\"", "beta = \"membre\"")
