@@ -19,9 +19,6 @@ use crate::format::{self, Expect, Scenario, schedule};
 use crate::nemesis::{self, Decisions};
 use crate::registry::{Compiled, Registry};
 
-/// Scenarios that should pass and for which some seeds are known not to, as CHANGELOG.md says. A fuzzer would find that
-/// again and again, and nothing else.
-const KNOWN_PROBLEMS: &[&str] = &["jboss/fuzz", "sling/partial-starts"];
 /// Messages and syncs that deviate from what is drawn for them, at most.
 const MOST_DEVIATIONS: usize = 32;
 
@@ -39,7 +36,7 @@ pub struct Decoded<'a> {
 }
 
 impl Clean {
-    /// Those that are built in and whose protocol is registered, apart from the ones with known problems.
+    /// Those that are built in and whose protocol is registered.
     ///
     /// # Panics
     /// If one cannot be read, which the tests of the scenarios would have found.
@@ -49,9 +46,8 @@ impl Clean {
             Err(error) => panic!("{:?}", Report::new(error)),
         };
         let catalogue = Catalogue::built_in(registry);
-        let known = |compiled: &dyn Compiled| KNOWN_PROBLEMS.contains(&compiled.scenario().name.as_str());
         let mut scenarios: Vec<_> = catalogue.entries().iter().map(read).collect();
-        scenarios.retain(|compiled| compiled.scenario().expect == Expect::Pass && !known(&**compiled));
+        scenarios.retain(|compiled| compiled.scenario().expect == Expect::Pass);
         Clean { scenarios }
     }
 
@@ -201,10 +197,7 @@ mod tests {
         let protocols: std::collections::BTreeSet<_> =
             clean.scenarios.iter().map(|compiled| compiled.scenario().protocol.as_str()).collect();
         assert_eq!(protocols, registry.iter().map(|protocol| protocol.name()).collect());
-        assert!(KNOWN_PROBLEMS.iter().all(|known| clean.names().all(|name| name != *known)));
-        let all: Vec<_> =
-            Catalogue::built_in(&registry).entries().iter().map(|entry| entry.name().to_owned()).collect();
-        assert!(KNOWN_PROBLEMS.iter().all(|known| all.iter().any(|name| name == known)), "a known problem has gone");
+        assert!(clean.scenarios.iter().all(|compiled| compiled.scenario().expect == Expect::Pass));
     }
 
     #[test]
