@@ -12,7 +12,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use miette::Report;
 use sim_core::search::guarded;
-use sim_core::{Baseline, Deviation, Deviations, Draw, Moment, Outcome, Schedule, Site, Violation};
+use sim_core::{Baseline, Deviation, Deviations, Draw, Instant, Moment, Outcome, Schedule, Site, Violation};
 
 use crate::catalogue::Catalogue;
 use crate::format::{self, Expect, Scenario, schedule};
@@ -138,11 +138,13 @@ fn deviate(compiled: &dyn Compiled, schedule: &mut Schedule, choices: &[(u32, u8
     let mut sent = Deviations::default();
     let seeded = Schedule { baseline: Baseline::Seeded, ..schedule.clone() };
     guarded(|| {
-        let (outcome, observed) = compiled.observe(&seeded);
-        sent = observed;
-        outcome
+        let (trial, observed) = compiled.observe(&seeded, Instant::MAX);
+        sent = observed.schedule.deviations;
+        trial.outcome
     });
-    let sent: Vec<(Site, Moment)> = sent.iter().map(|(site, moment, _)| (site, moment)).collect();
+    let is_sent = |deviation| !matches!(deviation, Deviation::Kept { .. });
+    let sent: Vec<(Site, Moment)> =
+        sent.iter().filter(|&(.., deviation)| is_sent(deviation)).map(|(site, moment, _)| (site, moment)).collect();
     if sent.is_empty() {
         return;
     }

@@ -69,8 +69,8 @@ use std::sync::Arc;
 
 use rayon::ThreadPoolBuildError;
 use schemars::generate::SchemaSettings;
-use sim_core::search::{Exploration, Explorer};
 use sim_core::search::shrink::{Observed, Trial};
+use sim_core::search::{Exploration, Explorer};
 use sim_core::trace::Trace;
 use sim_core::{Actor, Cluster, Defect, Instant, Kind, Member, Named, Outcome, Property, Protocol, Schedule};
 use toml::Spanned;

@@ -95,6 +95,7 @@ pub fn sentences(scenario: &Scenario, schedule: &Schedule) -> Vec<String> {
             Deviation::Lost => "lost".to_owned(),
             Deviation::Delayed(latency) => format!("takes {}", words::duration(latency)),
             Deviation::Duplicated { .. } => "arrives twice".to_owned(),
+            Deviation::Kept { writes, .. } => format!("keeps {writes} of the writes that a crash finds unsynced"),
         };
         format!("{what} of {}{nth} {fate}", moment.at)
     });

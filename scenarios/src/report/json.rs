@@ -8,9 +8,9 @@ use serde::Serialize;
 use sim_core::search::Exploration;
 
 use super::defects::{self, Row};
+use super::shrunk::Told;
 use crate::explore::Plan;
 use crate::format::{self, Scenario};
-use super::shrunk::Told;
 use crate::runner::{Group, ScenarioResult};
 
 #[derive(Serialize)]
