@@ -303,7 +303,7 @@ fn an_exploration_ends_in_a_certificate_or_in_a_schedule_that_replays() {
         .run("fencepost explore steady.toml --window 6s..8s --break crash=1s,cut --jobs 1")
         .run("fencepost explore steady.toml --window 6s..8s --break crash=1s,cut --jobs 2 --message-format json")
         .run("fencepost explore late.toml --schedule found.toml")
-        .run("fencepost replay --schedule found.toml")
+        .run("fencepost replay late.toml --schedule found.toml")
         .run("fencepost explore steady.toml --break crush")
         .run("fencepost explore steady.toml --nodes omega");
     insta::with_settings!({ filters => vec![

@@ -13,3 +13,4 @@ pub mod pvc;
 pub mod services;
 pub mod sling;
 pub mod transitions;
+pub mod two_phase_commit;

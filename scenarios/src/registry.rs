@@ -70,7 +70,7 @@ use std::sync::Arc;
 use rayon::ThreadPoolBuildError;
 use schemars::generate::SchemaSettings;
 use sim_core::search::shrink::{Observed, Trial};
-use sim_core::search::{Exploration, Explorer};
+use sim_core::search::{Exploration, Explorer, Orders, Untimed};
 use sim_core::trace::Trace;
 use sim_core::{Actor, Cluster, Defect, Instant, Kind, Member, Named, Outcome, Property, Protocol, Schedule};
 use toml::Spanned;
@@ -102,6 +102,7 @@ impl Registry {
         registry.register::<protocols::lease::Lease>();
         registry.register::<protocols::pvc::Pvc>();
         registry.register::<protocols::sling::Sling>();
+        registry.register::<protocols::two_phase_commit::TwoPhaseCommit>();
         registry
     }
 
@@ -215,6 +216,9 @@ pub trait Compiled: Send + Sync {
     /// # Errors
     /// If the operating system refuses the threads.
     fn explore(&self, explorer: Explorer<'_>, base: &Schedule) -> Result<Exploration, ThreadPoolBuildError>;
+
+    /// Takes every order of messages and timers. Only safety is asked for: nothing happens in time.
+    fn orders(&self, untimed: Untimed<'_>, base: &Schedule) -> Orders;
 
     /// Runs a schedule to its end or to the first violation, or gives up at `until` if nothing was violated by then.
     fn run_until(&self, schedule: &Schedule, until: Instant) -> Trial;

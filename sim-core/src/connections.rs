@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 use crate::{CloseReason, ConnectionId, NodeId};
 
 /// Which end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Side {
     Initiator,
     Acceptor,

@@ -86,6 +86,19 @@ impl Queue {
         self.heap.pop().map(|word| Entry::unpack(!word))
     }
 
+    /// Takes out an entry, wherever it stands.
+    pub fn remove(&mut self, entry: Entry) {
+        self.heap.retain(|&word| Entry::unpack(!word) != entry);
+    }
+
+    /// Takes out all entries that stand for timers.
+    pub fn forget_timers(&mut self) {
+        let is_timer = |word: u128| matches!(Event::unpack(!word as u32), Event::Timer { .. });
+        if self.heap.iter().any(|&word| is_timer(word)) {
+            self.heap.retain(|&word| !is_timer(word));
+        }
+    }
+
     /// What comes up next.
     pub fn peek(&self) -> Option<Entry> {
         self.heap.peek().map(|&word| Entry::unpack(!word))

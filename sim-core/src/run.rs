@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::world::hasher;
+use crate::world::{Choice, hasher};
 use crate::{Actor, Check, Class, Fired, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 /// A world in the making of its history, with everything that watches it. A clone goes its own way from there.
@@ -170,6 +170,38 @@ impl<A: Actor> Run<A> {
             Some(violation) => Progress::Violated(violation),
             None => progress,
         }
+    }
+
+    /// Lets every process start; nothing happens in time from then on.
+    pub(crate) fn start_untimed(&mut self) -> Option<Violation> {
+        self.guarded(|run| {
+            run.world.start_all();
+            match run.check_all() {
+                Progress::Violated(violation) => Some(violation),
+                _ => None,
+            }
+        })
+    }
+
+    /// Lets one of the things happen that can, and checks what it touched.
+    pub(crate) fn choose(&mut self, choice: Choice) -> Progress {
+        let violation = self.guarded(|run| match run.world.choose(choice).map(|touched| run.check(touched)) {
+            Some(Progress::Violated(violation)) => Some(violation),
+            _ => None,
+        });
+        violation.map_or(Progress::Event, Progress::Violated)
+    }
+
+    /// [`Run::fingerprint`] without anything that only a clock tells.
+    pub(crate) fn fingerprint_untimed(&mut self, scratch: &mut Vec<u64>) -> u64 {
+        let mut hash = hasher();
+        let mut back = LookBack::NOTHING;
+        for monitor in &self.monitors {
+            monitor.invariant.dyn_hash(&mut hash);
+            back = back.and(monitor.invariant.looks_back());
+        }
+        self.world.hash_untimed(back, scratch, &mut hash);
+        hash.finish()
     }
 
     /// Looks at a run that has ended.

@@ -126,6 +126,14 @@ impl<T: Copy + Ord> Timers<T> {
         self.slots.iter().filter_map(|slot| slot.armed.map(|armed| (slot.timer, armed.deadline, armed.sequence)))
     }
 
+    /// The armed timers, each as if it were due.
+    pub fn all_due(&self) -> impl Iterator<Item = (T, Due)> + '_ {
+        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+            let Armed { sequence, cause, .. } = slot.armed?;
+            Some((slot.timer, Due { slot: index as u32, sequence, cause }))
+        })
+    }
+
     /// The timer that is due, unless it was cancelled or armed anew since.
     pub fn still_due(&self, due: Due) -> Option<T> {
         let slot = self.slots.get(due.slot as usize)?;

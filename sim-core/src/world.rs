@@ -6,6 +6,7 @@ mod effects;
 mod faults;
 mod fingerprint;
 mod fork;
+mod untimed;
 mod view;
 
 use std::sync::Arc;
@@ -14,13 +15,14 @@ pub(crate) use fingerprint::hasher;
 pub(crate) use fork::Sent;
 use slab::Slab;
 use tracing::level_filters::LevelFilter;
+pub(crate) use untimed::Choice;
 
 use crate::connections::{Cargo, Flight, Pair};
 use crate::history::History;
 use crate::links::Links;
 use crate::node::{Input, Node, Waiting};
 use crate::plan::Plan;
-use crate::queue::{Event, MAX_NODES, Queue};
+use crate::queue::{Entry, Event, MAX_NODES, Queue};
 use crate::trace::{Recorder, RollingHash, What};
 use crate::{
     Actor, ClockSetting, ConnectionId, Context, Effect, Instant, Kind, LocalClock, NodeId, Randomness, Schedule, Setup,
@@ -146,6 +148,12 @@ impl<A: Actor> World<A> {
             return self.fault_begins(fault);
         }
         let entry = self.queue.pop()?;
+        self.dispatch(entry)
+    }
+
+    /// Lets an entry of the queue happen, at its time.
+    #[inline]
+    fn dispatch(&mut self, entry: Entry) -> Option<Touched> {
         self.now = entry.time;
         match entry.event {
             Event::Flight { slot } => self.arrive(slot),

@@ -219,6 +219,11 @@ pub struct ExploreArgs {
     #[arg(value_name = "SCENARIO", required = true)]
     pub scenarios: Vec<String>,
 
+    /// Take every order of messages and timers, whatever the clock says, and break nothing: for protocols whose safety rests
+    /// on no clock.
+    #[arg(long, conflicts_with_all = ["faults", "deviations", "window", "breaks", "nodes", "messages"])]
+    pub untimed: bool,
+
     /// How much breaks at most, lost and late messages among it; 1 unless the file says otherwise.
     #[arg(long, short = 'K', value_name = "K", value_parser = clap::value_parser!(u8).range(0..=9))]
     pub faults: Option<u8>,

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sim_core::Class;
-use sim_core::search::{Exploration, ExploreProgress};
+use sim_core::search::{Exploration, ExploreProgress, Untimed};
+use sim_core::{Class, Schedule};
 
 use super::args::{ExploreArgs, MessageFormat};
 use super::exit::{self, Stop};
@@ -18,7 +18,8 @@ use crate::catalogue::Entry;
 use crate::explore::{Plan, is_certificate};
 use crate::format::{Breaks, Explore, Scenario, advice, schedule};
 use crate::registry::{Compiled, Registry};
-use crate::report::{explored, json};
+use crate::report::story::Recording;
+use crate::report::{explored, json, timeline};
 
 /// Explores scenarios one after the other. The exit code is that of the worst.
 pub fn explore(args: &ExploreArgs, registry: &Registry, terminal: &mut Terminal) -> Result<u8, Stop> {
@@ -65,6 +66,9 @@ struct Session<'a> {
 impl Session<'_> {
     fn one(&self, entry: &Entry, compiled: &dyn Compiled, terminal: &mut Terminal) -> Result<u8, Stop> {
         let scenario = compiled.scenario();
+        if self.args.untimed || scenario.explore.untimed {
+            return self.every_order(compiled, terminal);
+        }
         let mut plan = Plan::new(scenario, &self.wanted(compiled)?);
         plan.seed = self.args.seed.unwrap_or(0);
         let started = Instant::now();
@@ -72,8 +76,8 @@ impl Session<'_> {
         let wall = started.elapsed();
         let file = self.save(compiled, &exploration)?;
         let text = explored::explored(scenario, &plan, &exploration, wall);
-        let program = campaign::again(entry).program;
-        let found = file.as_deref().map(|file| explored::counterexample(scenario, &exploration, file, &program));
+        let again = campaign::again(entry);
+        let found = file.as_deref().map(|file| explored::counterexample(scenario, &exploration, file, &again));
         let text = format!("{text}{}", found.unwrap_or_default());
         match self.args.message_format {
             MessageFormat::Human => terminal.print(&text)?,
@@ -92,34 +96,51 @@ impl Session<'_> {
         })
     }
 
+    /// Every order of messages and timers.
+    fn every_order(&self, compiled: &dyn Compiled, terminal: &mut Terminal) -> Result<u8, Stop> {
+        let scenario = compiled.scenario();
+        let mut base = Schedule::calm(self.args.seed.unwrap_or(0));
+        base.faults.faults.clone_from(&scenario.steps);
+        let halt = Arc::new(AtomicBool::new(false));
+        let watch = Watch::new(self.args.time, terminal.interrupted(), Arc::clone(&halt));
+        let bar = terminal.exploration(&scenario.name);
+        let started = Instant::now();
+        let orders = compiled.orders(Untimed::default().halt(halt).progress(|states| bar.show_states(states)), &base);
+        let wall = started.elapsed();
+        watch.end();
+        bar.end();
+        let mut text = explored::orders(scenario, &orders, wall);
+        if let Some((outcome, trace)) = &orders.violation {
+            let recording = Recording::new(scenario, &base, outcome, trace);
+            let options = timeline::Options { width: terminal.width(), color: terminal.color(), all: false };
+            text = format!("{}\n{text}", timeline::render(recording, &options));
+        }
+        match self.args.message_format {
+            MessageFormat::Human => terminal.print(&text)?,
+            MessageFormat::Json => {
+                terminal.print(&format!("{}\n", json::orders(scenario, &orders, wall)))?;
+                terminal.print_error(&text)?;
+            }
+        }
+        Ok(match &orders.violation {
+            Some(_) => exit::SAFETY,
+            None if orders.complete => exit::EXPECTED,
+            None => exit::INCONCLUSIVE,
+        })
+    }
+
     fn search(&self, compiled: &dyn Compiled, plan: &Plan, terminal: &Terminal) -> Result<Exploration, Stop> {
         let scenario = compiled.scenario();
         let halt = Arc::new(AtomicBool::new(false));
-        let done = Arc::new(AtomicBool::new(false));
         let bar = terminal.exploration(&scenario.name);
         let explorer =
             plan.explorer(scenario).jobs(self.jobs).halt(Arc::clone(&halt)).progress(|so_far: &ExploreProgress| {
                 bar.show(so_far);
                 ControlFlow::Continue(())
             });
-        // A limit of time must hold within the largest piece of work, too.
-        let (limit, interrupted) = (self.args.time, terminal.interrupted());
-        let watch = thread::spawn({
-            let (started, done) = (Instant::now(), Arc::clone(&done));
-            move || {
-                while !done.load(Ordering::Relaxed) {
-                    if interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| started.elapsed() >= limit) {
-                        halt.store(true, Ordering::Relaxed);
-                    }
-                    thread::park_timeout(Duration::from_millis(20));
-                }
-            }
-        });
+        let watch = Watch::new(self.args.time, terminal.interrupted(), halt);
         let exploration = compiled.explore(explorer, &plan.base(scenario));
-        done.store(true, Ordering::Relaxed);
-        watch.thread().unpark();
-        // It only sets a flag, so it cannot have panicked.
-        let _ = watch.join();
+        watch.end();
         bar.end();
         exploration.map_err(|error| Stop::Failed(format!("cannot start threads: {error}")))
     }
@@ -142,6 +163,7 @@ impl Session<'_> {
             kinds.iter().copied().find(|kind| kind == name).ok_or_else(unknown)
         };
         Ok(Explore {
+            untimed: false,
             faults: self.args.faults,
             deviations: self.args.deviations,
             window: self.args.window,
@@ -165,6 +187,35 @@ impl Session<'_> {
         }
         write_file(&path, &schedule::write(scenario, &found.schedule, &note))?;
         Ok(Some(path))
+    }
+}
+
+/// Ends a search when its time is up or somebody has pressed Ctrl-C, also within its largest piece of work.
+struct Watch {
+    done: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Watch {
+    fn new(limit: Option<Duration>, interrupted: Arc<AtomicBool>, halt: Arc<AtomicBool>) -> Self {
+        let (started, done) = (Instant::now(), Arc::new(AtomicBool::new(false)));
+        let is_done = Arc::clone(&done);
+        let thread = thread::spawn(move || {
+            while !is_done.load(Ordering::Relaxed) {
+                if interrupted.load(Ordering::Relaxed) || limit.is_some_and(|limit| started.elapsed() >= limit) {
+                    halt.store(true, Ordering::Relaxed);
+                }
+                thread::park_timeout(Duration::from_millis(20));
+            }
+        });
+        Watch { done, thread }
+    }
+
+    fn end(self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        // It only sets a flag, so it cannot have panicked.
+        let _ = self.thread.join();
     }
 }
 

@@ -190,6 +190,11 @@ impl ExplorationBar {
         self.0.set_message(format!("{level}: {worlds}, {}", table::counted(distinct_states, "state")));
     }
 
+    /// Shows how many states there are so far; nobody knows how many there will be.
+    pub fn show_states(&self, states: u64) {
+        self.0.set_message(table::counted(states, "state"));
+    }
+
     /// Takes the bar away.
     pub fn end(self) {
         self.0.finish_and_clear();

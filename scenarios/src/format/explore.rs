@@ -10,6 +10,8 @@ use super::reader::{Item, Reader, Section};
 /// What `fencepost explore` tries, as far as the file says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explore {
+    /// Whether every order of messages and timers is taken, instead of placing faults.
+    pub untimed: bool,
     /// How much breaks at most.
     pub faults: Option<u8>,
     /// How many lost or late messages there are in addition, at most.
@@ -79,6 +81,11 @@ impl Breaks {
 pub(super) fn explore(reader: &mut Reader, section: &Section<'_>, known: &Known<'_>) -> Explore {
     let mut number = |key: &str| section.get(key).and_then(|item| reader.whole(item, 0, 9)).map(|number| number as u8);
     let (faults, deviations) = (number("faults"), number("deviations"));
+    let untimed = section.get("mode").is_some_and(|item| mode(reader, item));
+    if untimed && let Some(item) = section.items().iter().find(|item| item.key != "mode") {
+        let why = "means nothing without a clock";
+        reader.bad_value(item, why, "leave it out: `mode = \"untimed\"` takes every order, and breaks nothing");
+    }
     let window = section.get("window").and_then(|item| reader.two(item, Reader::instant));
     if let (Some((from, to)), Some(item)) = (window, section.get("window"))
         && from == to
@@ -95,7 +102,19 @@ pub(super) fn explore(reader: &mut Reader, section: &Section<'_>, known: &Known<
         }
     }
     breaks.drop = section.get("drop").and_then(|item| reader.flag(item)).unwrap_or(false);
-    Explore { faults, deviations, window, nodes, messages, breaks }
+    Explore { untimed, faults, deviations, window, nodes, messages, breaks }
+}
+
+fn mode(reader: &mut Reader, item: &Item<'_>) -> bool {
+    match reader.text(item) {
+        Some("untimed") => true,
+        Some("timed") | None => false,
+        Some(other) => {
+            let why = format!("is no mode: `{other}`");
+            reader.bad_value(item, why, "write `\"timed\"` or `\"untimed\"`");
+            false
+        }
+    }
 }
 
 fn durations(reader: &mut Reader, item: &Item<'_>) -> Vec<Duration> {

@@ -159,6 +159,11 @@ pub(super) static LIMITS: Table = Table {
 pub(super) static EXPLORE: Table = Table {
     about: "What `fencepost explore` tries at every place of the calm run, if it is not everything. As soon as one kind of fault is named, only those that are named.",
     keys: &[
+        may(
+            "mode",
+            Shape::Text,
+            "`timed`: faults on the calm run, which is what is done if it is left out. `untimed`: every order of messages and timers, and no faults.",
+        ),
         may("faults", Shape::Whole(0, 9), "How much breaks at most; 1 if left out."),
         may(
             "deviations",

@@ -7,7 +7,7 @@ use rayon::ThreadPoolBuildError;
 use serde::Deserialize;
 use sim_core::library::Sometimes;
 use sim_core::search::shrink::{Observed, Trial};
-use sim_core::search::{Exploration, Explorer};
+use sim_core::search::{Exploration, Explorer, Orders, Untimed};
 use sim_core::trace::Trace;
 use sim_core::{
     Actor, Class, Cluster, Instant, Invariant, Kind, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World,
@@ -128,6 +128,10 @@ impl<P: Protocol> Compiled for Ready<P> {
 
     fn explore(&self, explorer: Explorer<'_>, base: &Schedule) -> Result<Exploration, ThreadPoolBuildError> {
         explorer.explore(base, |schedule| self.start_with(schedule, |spec| spec.class != Class::Coverage))
+    }
+
+    fn orders(&self, untimed: Untimed<'_>, base: &Schedule) -> Orders {
+        untimed.explore(|| self.start_with(base, |spec| spec.class == Class::Safety))
     }
 
     fn run_until(&self, schedule: &Schedule, until: Instant) -> Trial {

@@ -4,10 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use sim_core::search::{Exploration, odds_of_confusion};
+use sim_core::search::{Exploration, Orders, odds_of_confusion};
 use sim_core::{Deviation, Fault, PlannedFault, Schedule, Site, Trigger};
 
-use super::failure::quoted;
+use super::failure::{Again, quoted};
 use super::table::counted;
 use super::words;
 use crate::explore::{Plan, is_certificate};
@@ -58,8 +58,33 @@ pub fn explored(scenario: &Scenario, plan: &Plan, exploration: &Exploration, wal
     text
 }
 
+/// What came of every order of messages and timers.
+pub fn orders(scenario: &Scenario, orders: &Orders, wall: Duration) -> String {
+    let text = format!(
+        "{}, {}, the longest way {}; {:.1} s, {:.1} MB of states",
+        counted(orders.distinct_states, "distinct state"),
+        counted(orders.worlds, "world"),
+        counted(orders.longest, "step"),
+        wall.as_secs_f64(),
+        orders.bytes as f64 / 1e6
+    );
+    let name = &scenario.name;
+    match orders.violation.as_ref().and_then(|(outcome, _)| outcome.violation.as_ref()) {
+        Some(violation) => {
+            format!("FOUND {name}  {} in some order\n  {}\n  {text}\n", violation.invariant, violation.message)
+        }
+        None if orders.complete => format!(
+            "CERTIFIED {name}  no order of messages, timers and steps breaks its safety\n  scenario {:#018x}; each message \
+             arrives once, in any order; odds that two states were confused: {:.0e}\n  {text}\n",
+            schedule::hash(&scenario.source),
+            odds_of_confusion(orders.distinct_states)
+        ),
+        None => format!("INCOMPLETE {name}  nothing was violated so far\n  {text}\n"),
+    }
+}
+
 /// A counterexample: what it violates, what it takes, and how to see it.
-pub fn counterexample(scenario: &Scenario, exploration: &Exploration, file: &Path, program: &str) -> String {
+pub fn counterexample(scenario: &Scenario, exploration: &Exploration, file: &Path, again: &Again) -> String {
     let Some(found) = &exploration.counterexample else { return String::new() };
     let Some(violation) = &found.outcome.violation else { return String::new() };
     let mut text = format!(
@@ -75,7 +100,8 @@ pub fn counterexample(scenario: &Scenario, exploration: &Exploration, file: &Pat
         let _ = writeln!(text, "  {}. {sentence}", number + 1);
     }
     let path = file.display().to_string();
-    let _ = writeln!(text, "  replay: {program} replay --schedule {}", quoted(&path));
+    let _ =
+        writeln!(text, "  replay: {} replay {} --schedule {}", again.program, quoted(&again.argument), quoted(&path));
     text
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
-use sim_core::search::Exploration;
+use sim_core::search::{Exploration, Orders};
 
 use super::defects::{self, Row};
 use super::shrunk::Told;
@@ -239,6 +239,28 @@ pub fn explored(
         message: violation.map(|violation| violation.message.as_str()),
         found_with: found.map(|found| found.breaks),
         schedule: schedule.map(|path| path.display().to_string()),
+        wall_s: wall.as_secs_f64(),
+    })
+}
+
+/// The line of an exploration of every order, without a line break.
+pub fn orders(scenario: &Scenario, orders: &Orders, wall: Duration) -> String {
+    let violation = orders.violation.as_ref().and_then(|(outcome, _)| outcome.violation.as_ref());
+    to_line(&Line::Explore {
+        scenario: &scenario.name,
+        scenario_hash: format!("{:#018x}", format::schedule::hash(&scenario.source)),
+        faults: 0,
+        deviations: 0,
+        enumerated: vec!["every order of messages, timers and steps".to_owned()],
+        window_s: None,
+        places: 0,
+        worlds: orders.worlds,
+        distinct_states: orders.distinct_states,
+        complete: orders.complete,
+        violation: violation.map(|violation| violation.invariant.as_str()),
+        message: violation.map(|violation| violation.message.as_str()),
+        found_with: violation.map(|_| 0),
+        schedule: None,
         wall_s: wall.as_secs_f64(),
     })
 }

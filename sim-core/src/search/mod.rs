@@ -13,7 +13,8 @@ mod tally;
 
 pub use campaign::{Campaign, Divergence, Report};
 pub use explore::{
-    Counterexample, Exploration, ExploreProgress, Explorer, Level, Menu, MessageMenu, odds_of_confusion,
+    Counterexample, Exploration, ExploreProgress, Explorer, Level, Menu, MessageMenu, Orders, Untimed,
+    odds_of_confusion,
 };
 pub use guard::guarded;
 pub use seeds::{ParseSeedError, ParseSeedsError, ParseShardError, Seeds, Shard, parse_seed};

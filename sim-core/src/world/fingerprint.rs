@@ -26,7 +26,7 @@ pub(crate) fn hasher() -> StateHasher {
     FixedState::default().build_hasher()
 }
 
-fn digest(value: impl Hash) -> u64 {
+pub(super) fn digest(value: impl Hash) -> u64 {
     let mut hash = hasher();
     value.hash(&mut hash);
     hash.finish()
@@ -47,6 +47,11 @@ impl<A: Actor> World<A> {
         // Nothing can look at a moment before this one.
         let soon = self.next_event_at().map_or(u64::MAX, |at| at.as_nanos());
         self.hash_pending(hash);
+        self.hash_parts(soon, back, hash);
+    }
+
+    /// Everything but what is to happen, from the moment `soon` on.
+    pub(super) fn hash_parts(&mut self, soon: u64, back: LookBack, hash: &mut StateHasher) {
         for node in &mut self.nodes {
             node.hash_state(soon, self.schedule.baseline, back, hash);
         }
@@ -88,7 +93,7 @@ impl<A: Actor> World<A> {
     }
 
     /// What an entry of the queue stands for; `None` if it will not be recognised when it comes up.
-    fn digest_of(&self, Entry { sequence, event, .. }: Entry) -> Option<u64> {
+    pub(super) fn digest_of(&self, Entry { sequence, event, .. }: Entry) -> Option<u64> {
         match event {
             Event::Flight { slot } => {
                 let flight = &self.flights[slot as usize];
