@@ -11,6 +11,7 @@ mod bare;
 pub mod fencepost;
 #[cfg(madsim)]
 mod on_madsim;
+pub mod on_stateright;
 mod on_turmoil;
 
 /// Shortest latency of a message.
