@@ -179,11 +179,13 @@ impl Ground<'_> {
                 let strides = next.as_nanos() / self.stride.as_nanos().max(1) as u64 + 1;
                 path.look_at = Instant::from_nanos(strides.saturating_mul(self.stride.as_nanos() as u64));
             }
+            let before = path.run.world.events();
             let progress = match place {
                 Place::None => path.step(),
                 place => self.branch(&mut path, place, left, tally),
             };
-            tally.events += 1;
+            // Not the number of steps: two equal states may have a different number of void entries before them.
+            tally.events += path.run.world.events() - before;
             if !self.goes_on(&mut path, progress, tally) {
                 return;
             }
