@@ -35,6 +35,9 @@ impl Daemon {
         }
         let defects = self.shared.defects;
         if &*value == NONE {
+            if self.router == Router::Primary && self.was_succeeded() {
+                ctx.set_timer(Timer::TransitionDelay, self.shared.config.transition_delay);
+            }
             let may = match self.router {
                 Router::Secondary => true,
                 // Defect b413e042: whoever is not primary contends, whatever else it is doing.
@@ -49,7 +52,11 @@ impl Daemon {
         if defects.b413e042 {
             return self.act_on_key(ctx); // At once.
         }
-        let has_to_act = match value == *self.name() {
+        let names_this = value == *self.name();
+        if names_this {
+            self.named_at = version;
+        }
+        let has_to_act = match names_this {
             // Defect 331027d1: a takeover can begin in the middle of any other transition.
             true => self.router == Router::Secondary || (defects.x331027d1 && self.is_in_transition()),
             false => self.router == Router::Primary,
@@ -67,7 +74,9 @@ impl Daemon {
             (true, Router::Secondary) if idle && self.life == Life::Run => self.begin_takeover(ctx),
             // Defect 331027d1: as above.
             (true, Router::Takeover | Router::Relinquish) if defects.x331027d1 => self.rearm_takeover(ctx),
-            (false, Router::Primary) if idle && !self.nobody_is_named() => self.begin_relinquish(ctx),
+            (false, Router::Primary) if idle && (!self.nobody_is_named() || self.was_succeeded()) => {
+                self.begin_relinquish(ctx);
+            }
             // Defect b413e042: whatever is not secondary gives up.
             (false, Router::Takeover) if defects.b413e042 && !self.nobody_is_named() => self.begin_relinquish(ctx),
             _ => {}
@@ -76,6 +85,14 @@ impl Daemon {
 
     fn nobody_is_named(&self) -> bool {
         self.primary_seen().is_none_or(|(value, _)| &*value == NONE)
+    }
+
+    /// Whether somebody else has been named since this node was, though nobody is now: the key has been written more often
+    /// than it takes to clear it. Whoever that was may have begun to take over, and does not look at the key until it has.
+    fn was_succeeded(&self) -> bool {
+        let written = self.primary_seen().is_some_and(|(_, version)| version > self.named_at + 1);
+        // Defect PVC-L11: a primary only gives up to somebody who is named now.
+        written && self.nobody_is_named() && !self.shared.defects.pvc_l11
     }
 
     /// Tries to become the primary, if the key still has this version.

@@ -59,6 +59,8 @@ pub struct Daemon {
     orders: u32,
     pub(super) keepalive: Keepalive,
     pub(super) contention: Option<Contention>,
+    /// The version of the primary key when it was last seen to name this node.
+    pub(super) named_at: u32,
     pub(super) transition: Option<Transition>,
     /// Counts what is numbered.
     pub(super) serial: u32,
@@ -92,6 +94,7 @@ impl Daemon {
             orders: 0,
             keepalive: Keepalive::default(),
             contention: None,
+            named_at: 0,
             transition: None,
             serial: 0,
             addresses: Addresses::default(),

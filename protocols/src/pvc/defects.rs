@@ -57,6 +57,8 @@ defects! {
     pvc_l9: "PVC-L9", "the clock of the observer is compared with the time that the observed node wrote",
         ["fenced-only-after-silence"];
     pvc_l10: "PVC-L10", "a node that dies while it shuts down is never fenced, because it is not `run`", ["one-primary"];
+    pvc_l11: "PVC-L11", "a primary stays that was to give up to another, because by the time it looks nobody is named any \
+        more, while the other takes over", ["at-most-one-primary", "one-holder-per-vip"];
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@
 //! See [`invariants`].
 //!
 //! # Where this departs from upstream
-//! * Ten hazards of the design (PVC-L1 to L10) have no upstream fix; the protocol has a proposed one for each. See
+//! * Eleven hazards of the design (PVC-L1 to L11) have no upstream fix; the protocol has a proposed one for each. See
 //!   [`defects`].
 //! * A contender's write names the version that it has checked, so that a lost lock cannot hurt. So do the marks of a
 //!   fence and the records of virtual machines.
