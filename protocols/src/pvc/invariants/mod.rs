@@ -7,10 +7,13 @@
 //!   has been able to reach the coordination service for long enough to find out that it can ([`Config::reconnect`]).
 //! * **P2** protects a node that has been up and able to reach the coordination service for as long as an ordinary
 //!   reconnection and one shot take. Whoever comes back later than that may be shot by what is on its way already.
+//! * **P5** counts the time in which a node could reach the coordination service, whose locks and writes a transition
+//!   consists of.
 //! * **P6** counts a fence whose fencer can still act upon it: its clock says that its session is valid.
 //! * **P7** allows two intervals between two reports: a keepalive may be quick and the next one slow.
 
 mod boards;
+mod ends;
 mod exclusive;
 mod key;
 mod reach;
@@ -29,6 +32,7 @@ use super::layout::{NodeInfo, PRIMARY, Shared};
 use super::protocol::Node;
 use super::state::Router;
 use boards::{FencedAfterSilence, LiveNodeIsNotFenced};
+use ends::TransitionEnds;
 use exclusive::Exclusive;
 use key::{KeyLeavesFencedNode, NoFlap};
 use reach::Reach;
@@ -89,7 +93,11 @@ pub const PROPERTIES: &[Property] = &[
     ),
     property("vms-recover", Class::Liveness, "P5: in the end every virtual machine runs, if a node does."),
     property("shutdown-ends", Class::Liveness, "P5: a shutdown comes to an end."),
-    property("transition-ends", Class::Liveness, "P5: a takeover or a relinquishment comes to an end."),
+    property(
+        "transition-ends",
+        Class::Liveness,
+        "P5: a takeover or a relinquishment comes to an end, if the node can reach the coordination service.",
+    ),
     property("one-fence-at-a-time", Class::Safety, "P6: at most one fence is under way in the whole cluster."),
     property(
         "keepalive-on-time",
@@ -153,12 +161,10 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
             "shutting down",
             |node: &Node| node.daemon().is_some_and(|daemon| daemon.life() == Life::Shutdown),
         )),
-        "transition-ends" => Box::new(BoundedWait::no_longer_than(
-            name,
-            within.unwrap_or(config.transition_time() + config.session_timeout + config.reconnect()),
-            "in transition",
-            |node: &Node| node.daemon().is_some_and(|daemon| daemon.is_in_transition()),
-        )),
+        "transition-ends" => {
+            let bound = config.transition_time() + config.session_timeout + config.reconnect();
+            Box::new(TransitionEnds::new(name, within.unwrap_or(bound), reach))
+        }
         "one-primary" => {
             let within = within.unwrap_or_else(|| config.recovery());
             Box::new(Eventually::within(name, within, move |world| one_primary(world, &shared)).and_stays())
