@@ -222,7 +222,10 @@ impl Server {
         self.step(ServerEvent::Excluded);
         let fresh = Server::new(&self.shared, self.me);
         let (group, mut database) = (self.group.clone(), self.database.clone());
-        let (heirs, departed) = (std::mem::take(&mut self.heirs), std::mem::take(&mut self.departed));
+        let (mut heirs, departed) = (std::mem::take(&mut self.heirs), std::mem::take(&mut self.departed));
+        // It is not the heir of those for whom it has not failed over by now: it could not, or others do.
+        let former = self.map.keys().copied().find(|member| member.node == self.me);
+        heirs.retain(|gone, heir| Some(*heir) != former || self.failed_over_for.contains(gone));
         database.clear();
         *self = Server { group, database, heirs, departed, phase: self.phase, ..fresh };
     }
