@@ -209,26 +209,46 @@ fn a_lost_echo_is_forgotten_and_its_world_is_merged() {
     assert!(merged.worlds() * 2 < apart.worlds(), "{} of {} worlds", merged.worlds(), apart.worlds());
 }
 
+/// The search order is the same and only what was found to be in order is left out: so the very same is found.
+fn same_however_it_is_searched(
+    patience: u64,
+    hold: u64,
+    late: u64,
+    which: u8,
+    faults: u8,
+) -> Result<(), TestCaseError> {
+    let mut menu = Menu::default();
+    for (bit, item) in everything().into_iter().enumerate().filter(|(bit, _)| which & 1 << bit != 0) {
+        menu.faults.extend(item.faults.into_iter().map(|(fault, _)| (fault, Some(ms(hold)))));
+        menu.messages.lost |= bit == 4;
+        menu.messages.late.extend((bit == 5).then_some(ms(late)));
+    }
+    let make = pair(ms(patience), ms(700));
+    let explorer = |jobs, merge| Explorer::new(menu.clone(), faults).jobs(jobs).merge(merge);
+    let [merged, threads, apart] = [(1, true), (3, true), (1, false)]
+        .map(|(jobs, merge)| explorer(jobs, merge).explore(&Schedule::calm(7), &make).unwrap());
+    prop_assert_eq!(&merged, &threads);
+    prop_assert_eq!((&merged.counterexample, merged.complete), (&apart.counterexample, apart.complete));
+    prop_assert!(merged.worlds() <= apart.worlds());
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// The search order is the same and only what was found to be in order is left out: so the very same is found.
     #[test]
     fn merging_and_threads_change_nothing_that_is_found(
         patience in 110..400_u64, hold in 1..400_u64, late in 1..300_u64, which in 1..64_u8, faults in 1..3_u8,
     ) {
-        let mut menu = Menu::default();
-        for (bit, item) in everything().into_iter().enumerate().filter(|(bit, _)| which & 1 << bit != 0) {
-            menu.faults.extend(item.faults.into_iter().map(|(fault, _)| (fault, Some(ms(hold)))));
-            menu.messages.lost |= bit == 4;
-            menu.messages.late.extend((bit == 5).then_some(ms(late)));
-        }
-        let make = pair(ms(patience), ms(700));
-        let explorer = |jobs, merge| Explorer::new(menu.clone(), faults).jobs(jobs).merge(merge);
-        let [merged, threads, apart] = [(1, true), (3, true), (1, false)]
-            .map(|(jobs, merge)| explorer(jobs, merge).explore(&Schedule::calm(7), &make).unwrap());
-        prop_assert_eq!(&merged, &threads);
-        prop_assert_eq!((&merged.counterexample, merged.complete), (&apart.counterexample, apart.complete));
-        prop_assert!(merged.worlds() <= apart.worlds());
+        same_however_it_is_searched(patience, hold, late, which, faults)?;
+    }
+}
+
+/// Two paths come to one state, of which one has timers in its queue that were set anew since. Which of them goes on is a
+/// matter of chance, so it is tried several times.
+#[test]
+fn what_means_nothing_any_more_is_not_counted() {
+    for _ in 0..200 {
+        same_however_it_is_searched(306, 96, 39, 8, 2).unwrap();
     }
 }

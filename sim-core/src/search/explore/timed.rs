@@ -279,18 +279,15 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    fn ground<'a>(&'a self, seen: &'a Seen<'a>, stop: &'a AtomicBool) -> Ground<'a> {
+        Ground { menu: self.menu, seen, merge: self.merge, stride: self.stride, stop, halt: self.halt }
+    }
+
     /// Follows paths on this thread; what came of it, and the states that were new.
     fn round(&self, known: &Fingerprints, body: impl FnOnce(&Ground, &mut Tally)) -> (Tally, Vec<u64>, bool) {
         let stop = AtomicBool::new(false);
         let seen = Seen::new(known);
-        let ground = Ground {
-            menu: self.menu,
-            seen: &seen,
-            merge: self.merge,
-            stride: self.stride,
-            stop: &stop,
-            halt: self.halt,
-        };
+        let ground = self.ground(&seen, &stop);
         let mut tally = Tally::default();
         silencing(|| body(&ground, &mut tally));
         (tally, seen.into_added(), stop.load(Ordering::Relaxed))
@@ -311,14 +308,7 @@ impl Frame<'_> {
             let bound = |piece: u64| from + (to - from) * piece / pieces;
             let stop = AtomicBool::new(false);
             let seen = Seen::new(known);
-            let ground = Ground {
-                menu: self.menu,
-                seen: &seen,
-                merge: self.merge,
-                stride: self.stride,
-                stop: &stop,
-                halt: self.halt,
-            };
+            let ground = self.ground(&seen, &stop);
             let tallies: Vec<Tally> = self.pool.install(|| {
                 (0..pieces)
                     .into_par_iter()
