@@ -6,13 +6,14 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::copy::copied_by_field;
 use crate::world::hasher;
 use crate::{Baseline, SyncToken};
 
 /// Records in a chunk at most: what one write copies when its chunk is shared with a clone.
 const CHUNK: usize = 64;
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Disk<R> {
     durable: Log<R>,
     /// Written and not yet durable.
@@ -52,12 +53,20 @@ pub(crate) struct PendingSync {
     up_to: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Log<R> {
     chunks: Vec<Arc<Vec<R>>>,
     /// Hash of the first so many records, for as long as there are any; brought up to date when somebody asks.
     digest: (usize, u64),
 }
+
+copied_by_field! {
+    impl[R: Clone] Disk<R> {
+        durable, tail, written, syncs, busy_until, decisions, last_call, slow_by, failing, lying,
+    }
+}
+
+copied_by_field! { impl[R] Log<R> { chunks, digest } }
 
 impl<R: Clone> Log<R> {
     fn push(&mut self, record: R) {
@@ -105,20 +114,25 @@ impl<R: Clone + Hash> Log<R> {
 }
 
 impl<R: Clone + Hash> Disk<R> {
-    /// Adds to a hash what decides what becomes of the disk from the moment `soon` on.
-    pub fn hash_state(&mut self, soon: u64, baseline: Baseline, hash: &mut impl Hasher) {
+    /// Adds to a hash what decides what becomes of the disk, whenever that is.
+    pub fn hash_lasting(&mut self, hash: &mut impl Hasher) {
         self.durable.digest().hash(hash);
         hash.write_usize(self.tail.len());
         self.tail.iter().for_each(|write| write.hash(hash));
         for sync in &self.syncs {
             (sync.token, sync.up_to - self.written).hash(hash);
         }
-        (if self.busy_until > soon { self.busy_until } else { 0 }).hash(hash);
-        (if self.last_call.0 == soon { self.last_call.1 + 1 } else { 0 }).hash(hash);
         (self.slow_by, self.failing, self.lying).hash(hash);
-        if baseline == Baseline::Seeded {
-            hash.write_u32(self.decisions);
-        }
+    }
+
+    /// What else decides what becomes of it from the moment `soon` on: until when it is busy, what it was asked to do at that
+    /// moment already, and what it has decided by chance.
+    pub fn passing(&self, soon: u64, baseline: Baseline) -> (u64, u32, u32) {
+        (
+            if self.busy_until > soon { self.busy_until } else { 0 },
+            if self.last_call.0 == soon { self.last_call.1 + 1 } else { 0 },
+            if baseline == Baseline::Seeded { self.decisions } else { 0 },
+        )
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use crate::copy::copied_by_field;
 use crate::world::hasher;
 use crate::{Instant, NodeId};
 
@@ -67,12 +68,14 @@ pub struct Note {
 }
 
 /// All steps of all client operations of a run, in the order in which they were noted.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Debug, Default, Hash)]
 pub struct History {
     notes: Vec<Note>,
     /// Hash of the notes from one number up to another, brought up to date when somebody asks.
     digest: (usize, usize, u64),
 }
+
+copied_by_field! { impl[] History { notes, digest } }
 
 impl History {
     /// All notes so far.

@@ -89,12 +89,14 @@
 mod actor;
 mod connections;
 mod constant;
+mod copy;
 mod disk;
 mod fault;
 pub mod history;
 mod invariant;
 mod links;
 mod node;
+mod nodes;
 mod plan;
 mod protocol;
 mod queue;

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 
+use crate::copy::copied_by_field;
 use crate::schedule::{chance, scaled};
 use crate::time::nanos;
 use crate::{
     Baseline, Degradation, Deviation, Draw, Moment, NetworkConfig, NodeId, Randomness, Schedule, Select, Site,
 };
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Links {
     nodes: usize,
     /// Shortest latency, and how much longer the longest is.
@@ -24,6 +25,10 @@ pub(crate) struct Links {
     /// Whether a sound link can only ever let a message pass once.
     lossless: bool,
     links: Vec<Link>,
+    /// When the last message was sent on any of them.
+    last_send: u64,
+    /// How many cuts of links are in force.
+    cuts: u32,
     degradations: Vec<Degraded>,
     /// When each link of finite bandwidth has put everything on the wire that was sent so far.
     free_at: BTreeMap<usize, u64>,
@@ -80,6 +85,12 @@ pub(crate) enum Passage {
 /// Every word in the middle of its range: what a calm baseline draws.
 const MIDDLING: Draw = [1 << 31; 4];
 
+copied_by_field! {
+    impl[] Links {
+        nodes, shortest, span, loss, duplication, lossless, links, last_send, cuts, degradations, free_at, rules,
+    }
+}
+
 impl Links {
     pub fn new(nodes: usize, config: &NetworkConfig, schedule: &Schedule) -> Self {
         let mut links = vec![Link::default(); nodes * nodes];
@@ -97,6 +108,8 @@ impl Links {
             duplication: config.duplication,
             lossless: config.loss == 0.0 && config.duplication == 0.0,
             links,
+            last_send: u64::MAX,
+            cuts: 0,
             degradations: Vec::new(),
             free_at: BTreeMap::new(),
             rules: Vec::new(),
@@ -105,13 +118,16 @@ impl Links {
 
     /// Adds to a hash what decides what becomes of messages from the moment `soon` on.
     pub fn hash_state(&self, soon: u64, schedule: &Schedule, hash: &mut impl Hasher) {
-        for link in &self.links {
-            hash.write_u32(link.cuts);
-            if schedule.baseline == Baseline::Seeded {
-                hash.write_u32(link.decisions);
+        let drawn = schedule.baseline == Baseline::Seeded;
+        // Deviations are addressed by how many were sent at the same instant before.
+        if drawn || self.cuts > 0 || self.last_send == soon {
+            for (index, link) in self.links.iter().enumerate() {
+                let ordinal = if link.last_send == soon { link.ordinal + 1 } else { 0 };
+                let decisions = if drawn { link.decisions } else { 0 };
+                if (link.cuts, ordinal, decisions) != (0, 0, 0) {
+                    (3_u8, index, link.cuts, ordinal, decisions).hash(hash);
+                }
             }
-            // Deviations are addressed by how many were sent at the same instant before.
-            hash.write_u32(if link.last_send == soon { link.ordinal + 1 } else { 0 });
         }
         for degraded in &self.degradations {
             (0_u8, degraded.link, degraded.how).hash(hash);
@@ -144,6 +160,7 @@ impl Links {
         let link = &mut self.links[index];
         link.ordinal = if link.last_send == now { link.ordinal + 1 } else { 0 };
         link.last_send = now;
+        self.last_send = now;
         let number = link.decisions;
         link.decisions += 1;
         let moment = Moment { at: crate::Instant::from_nanos(now), ordinal: link.ordinal };
@@ -242,11 +259,13 @@ impl Links {
     pub fn cut(&mut self, from: NodeId, to: NodeId) {
         let index = self.index(from, to);
         self.links[index].cuts += 1;
+        self.cuts += 1;
     }
 
     pub fn mend(&mut self, from: NodeId, to: NodeId) {
         let index = self.index(from, to);
         self.links[index].cuts -= 1;
+        self.cuts -= 1;
     }
 
     pub fn degrade(&mut self, fault: u32, from: NodeId, to: NodeId, how: Degradation) {

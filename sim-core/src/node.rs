@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use slab::Slab;
 
 use crate::actor::NodeCounters;
+use crate::copy::copied_by_field;
 use crate::disk::Disk;
 use crate::timers::{Due, Timers};
 use crate::{Actor, CommandId, Connection, ConnectionEvent, ConnectionId, LocalClock, NodeId, SyncToken};
 
-#[derive(Clone)]
 pub(crate) struct Node<A: Actor> {
     /// The process; `None` while it is down.
     pub actor: Option<A>,
@@ -65,6 +65,13 @@ pub(crate) enum Input<A: Actor> {
     Connection { peer: NodeId, event: ConnectionEvent },
     Synced { token: SyncToken, ok: bool },
     Command(CommandId),
+}
+
+copied_by_field! {
+    impl[A: Actor] Node<A> {
+        actor, incarnation, host_down, powered_off, pauses, busy_until, slow_by, inbox, wake_scheduled, clock, counters, timers,
+        jobs, disk, connections, listening,
+    }
 }
 
 impl<A: Actor> Node<A> {

@@ -1,8 +1,9 @@
 //! How far a run is with its planned faults.
 
+use crate::copy::copied_by_field;
 use crate::{Fired, Instant, NodeId, Randomness, Schedule, Trigger};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Plan {
     /// In the order of the schedule.
     states: Vec<FaultState>,
@@ -27,6 +28,10 @@ pub(crate) struct FaultState {
     pub incarnation: u32,
     /// How many marks that it waits for have been set.
     marks_seen: u32,
+}
+
+copied_by_field! {
+    impl[] Plan { states, on_event, next_on_event, waits_for_mark, scheduled, last_activity }
 }
 
 impl Plan {

@@ -7,6 +7,7 @@
 use std::collections::BinaryHeap;
 
 use crate::NodeId;
+use crate::copy::copied_by_field;
 
 /// What is to happen. Everything larger is in a slab that the event points into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +50,14 @@ pub(crate) const MAX_NODES: usize = 1 << (PAYLOAD_BITS - SLOT_BITS);
 const MAX_SLOTS: u32 = 1 << SLOT_BITS;
 const MAX_FLIGHTS: u32 = 1 << PAYLOAD_BITS;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// Entries as packed words, inverted: the standard heap gives the greatest first.
     heap: BinaryHeap<u128>,
     sequence: u64,
 }
+
+copied_by_field! { impl[] Queue { heap, sequence } }
 
 impl Queue {
     /// Schedules an event behind all others of the same time; returns its place in the order.

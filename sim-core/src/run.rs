@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::copy::copied_by_field;
 use crate::world::{Choice, hasher};
 use crate::{Actor, Check, Class, Fired, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 /// A world in the making of its history, with everything that watches it. A clone goes its own way from there.
-#[derive(Clone)]
 pub struct Run<A: Actor> {
     /// The world.
     pub world: World<A>,
@@ -35,9 +35,11 @@ struct Monitor<A: Actor> {
     settled: bool,
 }
 
-impl<A: Actor> Clone for Monitor<A> {
-    fn clone(&self) -> Self {
-        Monitor { invariant: self.invariant.clone(), ..*self }
+copied_by_field! { impl[A: Actor] Monitor<A> { invariant, ask, settled } }
+
+copied_by_field! {
+    impl[A: Actor] Run<A> {
+        world, monitors, concerned, limits, next_ask, at_this_instant, keeps_going, asking,
     }
 }
 
@@ -172,6 +174,15 @@ impl<A: Actor> Run<A> {
         }
     }
 
+    /// Makes this run equal to one that it was a copy of, and which has not changed since.
+    pub(crate) fn restore(&mut self, source: &Self) {
+        let Run { world, monitors, concerned: _, limits: _, next_ask, at_this_instant, keeps_going, asking } = source;
+        self.world.restore(world);
+        self.monitors.clone_from(monitors);
+        (self.next_ask, self.at_this_instant) = (*next_ask, *at_this_instant);
+        (self.keeps_going, self.asking) = (*keeps_going, *asking);
+    }
+
     /// Lets every process start; nothing happens in time from then on.
     pub(crate) fn start_untimed(&mut self) -> Option<Violation> {
         self.guarded(|run| {
@@ -193,14 +204,14 @@ impl<A: Actor> Run<A> {
     }
 
     /// [`Run::fingerprint`] without anything that only a clock tells.
-    pub(crate) fn fingerprint_untimed(&mut self, scratch: &mut Vec<u64>) -> u64 {
+    pub(crate) fn fingerprint_untimed(&mut self) -> u64 {
         let mut hash = hasher();
         let mut back = LookBack::NOTHING;
         for monitor in &self.monitors {
             monitor.invariant.dyn_hash(&mut hash);
             back = back.and(monitor.invariant.looks_back());
         }
-        self.world.hash_untimed(back, scratch, &mut hash);
+        self.world.hash_untimed(back, &mut hash);
         hash.finish()
     }
 

@@ -147,6 +147,7 @@ const SHARED: usize = 8;
 /// ```
 #[derive(Debug)]
 pub struct Randomness {
+    seed: u64,
     key: ChaCha8Rng,
     /// How many nodes have places of their own for their sites.
     nodes: usize,
@@ -165,7 +166,17 @@ struct Buffer {
 
 impl Clone for Randomness {
     fn clone(&self) -> Self {
-        Randomness { key: self.key.clone(), nodes: self.nodes, buffers: Vec::new(), listed: self.listed.clone() }
+        let Randomness { seed, nodes, .. } = *self;
+        Randomness { seed, key: self.key.clone(), nodes, buffers: Vec::new(), listed: self.listed.clone() }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        if (self.seed, self.nodes) == (source.seed, source.nodes) {
+            // What is kept of a stream is right wherever its reader stands.
+            self.listed.clone_from(&source.listed);
+        } else {
+            *self = source.clone();
+        }
     }
 }
 
@@ -177,7 +188,7 @@ impl Randomness {
 
     /// The decisions of `seed`, with room to keep a block for each site of so many nodes. What is decided is the same.
     pub(crate) fn for_nodes(seed: u64, nodes: usize) -> Self {
-        Randomness { key: ChaCha8Rng::seed_from_u64(seed), nodes, buffers: Vec::new(), listed: None }
+        Randomness { seed, key: ChaCha8Rng::seed_from_u64(seed), nodes, buffers: Vec::new(), listed: None }
     }
 
     /// Gives nodes these numbers before any of their own streams.

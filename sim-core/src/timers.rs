@@ -4,10 +4,11 @@
 //! the timer is scheduled again for its real time, at the place in the order that it was given when it was armed.
 //! Heartbeat protocols re-arm their timers at every message: without this, stale entries make up most of the queue.
 
+use crate::copy::copied_by_field;
 use crate::queue::{Event, Queue};
 use crate::{Instant, NodeId};
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Timers<T> {
     slots: Vec<Slot<T>>,
 }
@@ -37,6 +38,8 @@ pub(crate) struct Due {
     pub sequence: u64,
     pub cause: u64,
 }
+
+copied_by_field! { impl[T: Copy] Timers<T> { slots } }
 
 impl<T> Default for Timers<T> {
     fn default() -> Self {

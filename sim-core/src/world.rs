@@ -21,6 +21,7 @@ use crate::connections::{Cargo, Flight, Pair};
 use crate::history::History;
 use crate::links::Links;
 use crate::node::{Input, Node, Waiting};
+use crate::nodes::Nodes;
 use crate::plan::Plan;
 use crate::queue::{Entry, Event, MAX_NODES, Queue};
 use crate::trace::{Recorder, RollingHash, What};
@@ -68,13 +69,12 @@ use crate::{
 /// assert_eq!(world.actor(NodeId(0)).unwrap().heard, 1);
 /// assert_eq!(world.events(), 4); // Two starts, two greetings.
 /// ```
-#[derive(Clone)]
 pub struct World<A: Actor> {
     setup: Arc<Setup<A>>,
     schedule: Arc<Schedule>,
     now: u64,
     queue: Queue,
-    nodes: Vec<Node<A>>,
+    nodes: Nodes<A>,
     links: Links,
     flights: Slab<Flight<A::Message>>,
     /// By identity, oldest first; a handful at a time.
@@ -89,6 +89,8 @@ pub struct World<A: Actor> {
     handling: Option<NodeId>,
     /// Filled by one handler, emptied before the next; kept for its memory.
     effects: Vec<Effect<A>>,
+    /// Filled and emptied by each hash of the state; kept for its memory.
+    pending: Vec<(u64, u64, u64)>,
     recorder: Option<Box<Recorder>>,
 }
 
@@ -134,6 +136,7 @@ impl<A: Actor> World<A> {
             marks: Vec::new(),
             handling: None,
             effects: Vec::new(),
+            pending: Vec::new(),
             recorder: None,
         }
     }
@@ -158,17 +161,17 @@ impl<A: Actor> World<A> {
         match entry.event {
             Event::Flight { slot } => self.arrive(slot),
             Event::Timer { node, slot } => {
-                let timers = &mut self.nodes[node.index()].timers;
+                let timers = &mut self.nodes[node].timers;
                 let due = timers.pop(node, slot, entry.sequence, &mut self.queue)?;
                 self.input(node, Input::Timer(due), due.cause)
             }
             Event::Wake { node } => self.wake(node),
             Event::Synced { node } => {
-                let (sync, ok) = self.nodes[node.index()].disk.end_sync(entry.sequence)?;
+                let (sync, ok) = self.nodes[node].disk.end_sync(entry.sequence)?;
                 self.input(node, Input::Synced { token: sync.token, ok }, sync.cause)
             }
             Event::Job { node, slot } => {
-                let state = &mut self.nodes[node.index()];
+                let state = &mut self.nodes[node];
                 let job = state.jobs.get(slot as usize).copied()?;
                 if job.sequence != entry.sequence {
                     return None; // Of an earlier process.
@@ -188,7 +191,7 @@ impl<A: Actor> World<A> {
         let Flight { from, to, cause, cargo } = self.flights.remove(slot as usize);
         match cargo {
             Cargo::Datagram(message) => {
-                let state = &self.nodes[to.index()];
+                let state = &self.nodes[to];
                 if state.actor.is_none() {
                     self.undeliverable(from, to, &message, cause);
                     return None;
@@ -208,7 +211,7 @@ impl<A: Actor> World<A> {
     /// An event has reached a node: its process handles it now, or when it can.
     #[inline]
     fn input(&mut self, node: NodeId, input: Input<A>, cause: u64) -> Option<Touched> {
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         state.actor.as_ref()?; // The process died while this was on its way.
         if state.is_free(self.now) {
             return self.handle(node, input, cause);
@@ -219,7 +222,7 @@ impl<A: Actor> World<A> {
     }
 
     fn schedule_wake(&mut self, node: NodeId) {
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         if !state.wake_scheduled && state.pauses == 0 && !state.inbox.is_empty() {
             state.wake_scheduled = true;
             self.queue.push(state.busy_until.max(self.now), Event::Wake { node });
@@ -228,7 +231,7 @@ impl<A: Actor> World<A> {
 
     /// The node may be free for the next event that waits.
     fn wake(&mut self, node: NodeId) -> Option<Touched> {
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         state.wake_scheduled = false;
         let mut touched = None;
         if state.pauses == 0
@@ -246,7 +249,7 @@ impl<A: Actor> World<A> {
         match input {
             Input::Message { from, message, via } => self.deliver(node, from, message, via, cause),
             Input::Timer(due) => {
-                let timer = self.nodes[node.index()].timers.fire(due)?;
+                let timer = self.nodes[node].timers.fire(due)?;
                 self.begin(node, 3, due.slot as u16);
                 self.record_caused(cause, || What::Timer { node, timer: format!("{timer:?}") });
                 self.call(node, None, |actor, ctx| actor.on_timer(timer, ctx))
@@ -324,7 +327,7 @@ impl<A: Actor> World<A> {
         handler: impl FnOnce(&mut A, &mut Context<A>),
     ) -> Option<Touched> {
         let _span = self.enter_span(node);
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         let actor = state.actor.as_mut().expect("only a process that is up handles events");
         let mut ctx = Context {
             node,
@@ -347,14 +350,14 @@ impl<A: Actor> World<A> {
 
     /// A process starts, unless it is up already, its machine has no power, or the node is absent.
     fn start(&mut self, node: NodeId) -> Option<Touched> {
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         if state.actor.is_some() || state.powered_off || self.schedule.absent.contains(&node) {
             return None;
         }
         state.actor = Some((self.setup.factory)(node));
         state.host_down = false;
         self.reset_stalled_peers(node);
-        let disk: Vec<_> = self.nodes[node.index()].disk.durable().cloned().collect();
+        let disk: Vec<_> = self.nodes[node].disk.durable().cloned().collect();
         self.begin(node, 1, 0);
         self.record_caused(0, || What::Started { node });
         self.call(node, None, |actor, ctx| actor.on_start(&disk, ctx))

@@ -65,7 +65,7 @@ impl<A: Actor> World<A> {
         if self.recorder.is_some() {
             self.record_sent(node, to, &message, true, Fate::Waits);
         }
-        let buffered = self.nodes[node.index()].connections.iter().find(|c| c.id == id).map_or(0, |c| c.buffered);
+        let buffered = self.nodes[node].connections.iter().find(|c| c.id == id).map_or(0, |c| c.buffered);
         if buffered > self.setup.network.buffer.capacity {
             self.send_reset(id, side);
             self.find_broken(id, side, CloseReason::Overflow);
@@ -210,7 +210,7 @@ impl<A: Actor> World<A> {
         pipe.waiting.clear();
         pipe.silent_since = None;
         self.forget_if_dead(id);
-        let connection = self.nodes[node.index()].connections.iter_mut().find(|c| c.id == id)?;
+        let connection = self.nodes[node].connections.iter_mut().find(|c| c.id == id)?;
         connection.open = false;
         let event = match was {
             End::Opening => ConnectionEvent::Refused(id, reason),
@@ -223,7 +223,7 @@ impl<A: Actor> World<A> {
     /// A process comes to an event of a connection; says whether it still wants to know. With the news that it is
     /// gone the process loses sight of it.
     pub(super) fn process_sees(&mut self, node: NodeId, event: ConnectionEvent) -> bool {
-        let connections = &mut self.nodes[node.index()].connections;
+        let connections = &mut self.nodes[node].connections;
         match event {
             ConnectionEvent::Opened(id) | ConnectionEvent::Accepted(id) => connections.iter().any(|c| c.id == id),
             ConnectionEvent::Writable(id) => connections.iter().any(|c| c.id == id && c.open),
@@ -268,7 +268,7 @@ impl<A: Actor> World<A> {
         let pair = &self.pairs[at].1;
         let (from, to) = (pair.node(sender), pair.node(receiver));
         let end = pair.end(receiver);
-        let machine = &self.nodes[to.index()];
+        let machine = &self.nodes[to];
         if machine.host_down {
             // Nobody answers; the sender will run out of patience.
             self.expect_answer(id, sender);
@@ -277,7 +277,7 @@ impl<A: Actor> World<A> {
         if !matches!(packet, Packet::Syn | Packet::Reset) {
             self.heard(at, sender);
         }
-        let machine = &self.nodes[to.index()];
+        let machine = &self.nodes[to];
         match packet {
             Packet::Syn => {
                 if machine.actor.is_none() || !machine.listening {
@@ -286,7 +286,7 @@ impl<A: Actor> World<A> {
                 }
                 self.pair(id)?.set_end(receiver, End::Open);
                 let connection = Connection { id, peer: from, open: true, buffered: 0, writable: true };
-                self.nodes[to.index()].connections.push(connection);
+                self.nodes[to].connections.push(connection);
                 let latency = self.next_latency(to, from);
                 self.post(id, receiver, Packet::Accept, 0, latency);
                 self.input(to, Input::Connection { peer: from, event: ConnectionEvent::Accepted(id) }, cause)
@@ -299,7 +299,7 @@ impl<A: Actor> World<A> {
                 let pair = self.pair(id)?;
                 pair.set_end(receiver, End::Open);
                 pair.pipe(receiver).silent_since = None;
-                let connection = self.nodes[to.index()].connections.iter_mut().find(|c| c.id == id)?;
+                let connection = self.nodes[to].connections.iter_mut().find(|c| c.id == id)?;
                 connection.open = true;
                 self.input(to, Input::Connection { peer: from, event: ConnectionEvent::Opened(id) }, cause)
             }
@@ -330,7 +330,7 @@ impl<A: Actor> World<A> {
 
     /// A process takes a message off a connection; says whether it has not closed its end itself.
     pub(super) fn consume(&mut self, node: NodeId, id: ConnectionId, message: &A::Message) -> bool {
-        if !self.nodes[node.index()].connections.iter().any(|c| c.id == id) {
+        if !self.nodes[node].connections.iter().any(|c| c.id == id) {
             return false;
         }
         if let Some(at) = self.index_of(id) {
@@ -369,7 +369,7 @@ impl<A: Actor> World<A> {
         let pipe = pair.pipe(sender);
         pipe.in_flight -= bytes;
         pipe.silent_since = None;
-        let connection = self.nodes[node.index()].connections.iter_mut().find(|c| c.id == id);
+        let connection = self.nodes[node].connections.iter_mut().find(|c| c.id == id);
         let mut writable = false;
         if let Some(connection) = connection {
             connection.buffered -= bytes;
@@ -413,7 +413,7 @@ impl<A: Actor> World<A> {
 
     /// A process is gone: its machine tells the peers, if there still is a machine.
     pub(super) fn sever(&mut self, node: NodeId, how: Stop) {
-        self.nodes[node.index()].connections.clear();
+        self.nodes[node].connections.clear();
         let ids: Vec<_> =
             self.pairs.iter().filter(|(_, pair)| pair.node(pair.side_of(node)) == node).map(|&(id, _)| id).collect();
         for id in ids {

@@ -30,7 +30,7 @@ impl<A: Actor> World<A> {
         if halt {
             self.stop(node, Stop::Halt);
         }
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         if state.slow_by > 0 && state.actor.is_some() {
             state.busy_until = state.busy_until.max(self.now) + state.slow_by;
         }
@@ -43,24 +43,24 @@ impl<A: Actor> World<A> {
         match effect {
             Effect::Send { to, message } => self.send_datagram(node, to, message),
             Effect::SetTimer(timer, after) => {
-                let state = &mut self.nodes[node.index()];
+                let state = &mut self.nodes[node];
                 let deadline = Instant::from_nanos(now) + state.clock.world_duration(after);
                 state.timers.set(node, timer, deadline, self.events, &mut self.queue);
             }
-            Effect::CancelTimer(timer) => self.nodes[node.index()].timers.cancel(timer),
+            Effect::CancelTimer(timer) => self.nodes[node].timers.cancel(timer),
             Effect::Connect { peer, id } => self.open_connection(node, peer, id),
             Effect::SendOn { id, message } => self.send_on_connection(node, id, message),
             Effect::Close(id) => self.close_connection(node, id),
-            Effect::Listen(accept) => self.nodes[node.index()].listening = accept,
-            Effect::Write(record) => self.nodes[node.index()].disk.append(record),
-            Effect::Truncate => self.nodes[node.index()].disk.truncate(),
+            Effect::Listen(accept) => self.nodes[node].listening = accept,
+            Effect::Write(record) => self.nodes[node].disk.append(record),
+            Effect::Truncate => self.nodes[node].disk.truncate(),
             Effect::Sync(token) => self.begin_sync(node, token),
             Effect::Busy(duration) => {
-                let state = &mut self.nodes[node.index()];
+                let state = &mut self.nodes[node];
                 state.busy_until = state.busy_until.max(now).saturating_add(nanos(duration));
             }
             Effect::RunJob(duration, timer) => {
-                let state = &mut self.nodes[node.index()];
+                let state = &mut self.nodes[node];
                 let ends = Instant::from_nanos(now) + state.clock.world_duration(duration);
                 let entry = state.jobs.vacant_entry();
                 let slot = entry.key() as u32;
@@ -132,7 +132,7 @@ impl<A: Actor> World<A> {
     fn begin_sync(&mut self, node: NodeId, token: SyncToken) {
         let (shortest, longest) = self.setup.disk.sync;
         let span = nanos(longest).saturating_sub(nanos(shortest));
-        let disk = &mut self.nodes[node.index()].disk;
+        let disk = &mut self.nodes[node].disk;
         let number = disk.decisions;
         disk.decisions += 1;
         let moment = Moment { at: Instant::from_nanos(self.now), ordinal: disk.ordinal_at(self.now) };
@@ -181,7 +181,7 @@ impl<A: Actor> World<A> {
 
     /// A power board switches a machine.
     fn power(&mut self, node: NodeId, on: bool) {
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         let was_off = std::mem::replace(&mut state.powered_off, !on);
         match on {
             true if was_off => _ = self.queue.push(self.now, Event::Start { node }),
@@ -189,7 +189,7 @@ impl<A: Actor> World<A> {
             false => {
                 self.stop(node, Stop::HostFailure);
                 // Also if its process had died before: its machine has answered for it until now.
-                self.nodes[node.index()].host_down = true;
+                self.nodes[node].host_down = true;
             }
         }
     }
@@ -197,7 +197,7 @@ impl<A: Actor> World<A> {
     /// A process ends.
     pub(super) fn stop(&mut self, node: NodeId, how: Stop) {
         let baseline = self.schedule.baseline;
-        let state = &mut self.nodes[node.index()];
+        let state = &mut self.nodes[node];
         if state.actor.is_none() {
             return;
         }
@@ -229,7 +229,7 @@ impl<A: Actor> World<A> {
                 }
             }
         }
-        self.nodes[node.index()].host_down = how == Stop::HostFailure;
+        self.nodes[node].host_down = how == Stop::HostFailure;
         self.hash.add(0xdead << 16 | u64::from(node.0));
         self.record_what(What::Stopped { node, halted: how == Stop::Halt });
         self.sever(node, how);

@@ -66,7 +66,7 @@ impl<A: Actor> World<A> {
         match fault {
             Fault::Crash { node } => {
                 let struck = self.take_down(*node, Stop::Crash);
-                self.plan.state(index).incarnation = self.nodes[node.index()].incarnation;
+                self.plan.state(index).incarnation = self.nodes[*node].incarnation;
                 struck
             }
             Fault::Restart { node } => {
@@ -77,7 +77,7 @@ impl<A: Actor> World<A> {
                 down
             }
             Fault::Pause { node } => {
-                let state = &mut self.nodes[node.index()];
+                let state = &mut self.nodes[*node];
                 if state.actor.is_none() {
                     return false;
                 }
@@ -86,16 +86,16 @@ impl<A: Actor> World<A> {
                 true
             }
             Fault::Resume { node } => {
-                let paused = std::mem::take(&mut self.nodes[node.index()].pauses) > 0;
+                let paused = std::mem::take(&mut self.nodes[*node].pauses) > 0;
                 self.schedule_wake(*node);
                 paused
             }
             Fault::Slow { node, per_event } => {
-                self.nodes[node.index()].slow_by += nanos(*per_event);
+                self.nodes[*node].slow_by += nanos(*per_event);
                 true
             }
             Fault::Clock { node, step, drift_ppm } => {
-                let clock = &mut self.nodes[node.index()].clock;
+                let clock = &mut self.nodes[*node].clock;
                 clock.step_wall(*step);
                 if let Some(drift_ppm) = drift_ppm {
                     clock.set_drift(now, *drift_ppm);
@@ -128,7 +128,7 @@ impl<A: Actor> World<A> {
                 true
             }
             Fault::Disk { node, trouble } => {
-                let disk = &mut self.nodes[node.index()].disk;
+                let disk = &mut self.nodes[*node].disk;
                 match trouble {
                     DiskTrouble::Slow { by } => disk.slow_by += nanos(*by),
                     DiskTrouble::Failing => disk.failing += 1,
@@ -161,7 +161,7 @@ impl<A: Actor> World<A> {
         match fault {
             Fault::Crash { node } => {
                 // Not if it was restarted meanwhile and then stopped for another reason.
-                if self.plan.state(index).incarnation == self.nodes[node.index()].incarnation {
+                if self.plan.state(index).incarnation == self.nodes[*node].incarnation {
                     self.queue.push(self.now, Event::Start { node: *node });
                 }
             }
@@ -172,16 +172,16 @@ impl<A: Actor> World<A> {
             }
             Fault::Pause { node } => {
                 let struck = self.plan.state(index).incarnation;
-                let state = &mut self.nodes[node.index()];
+                let state = &mut self.nodes[*node];
                 if state.incarnation == struck {
                     state.pauses = state.pauses.saturating_sub(1);
                 }
                 self.schedule_wake(*node);
             }
-            Fault::Slow { node, per_event } => self.nodes[node.index()].slow_by -= nanos(*per_event),
+            Fault::Slow { node, per_event } => self.nodes[*node].slow_by -= nanos(*per_event),
             Fault::Clock { node, step, drift_ppm } => {
                 let planned = self.schedule.clocks.get(node).map_or(0, |setting| setting.drift_ppm);
-                let clock = &mut self.nodes[node.index()].clock;
+                let clock = &mut self.nodes[*node].clock;
                 clock.step_wall(step.saturating_neg());
                 if drift_ppm.is_some() {
                     clock.set_drift(now, planned);
@@ -196,7 +196,7 @@ impl<A: Actor> World<A> {
             Fault::Degrade { .. } => self.links.restore(index),
             Fault::Drop { .. } | Fault::Delay { .. } => self.links.remove_rules(index),
             Fault::Disk { node, trouble } => {
-                let disk = &mut self.nodes[node.index()].disk;
+                let disk = &mut self.nodes[*node].disk;
                 match trouble {
                     DiskTrouble::Slow { by } => disk.slow_by -= nanos(*by),
                     DiskTrouble::Failing => disk.failing -= 1,

@@ -52,9 +52,14 @@ impl<A: Actor> World<A> {
 
     /// Everything but what is to happen, from the moment `soon` on.
     pub(super) fn hash_parts(&mut self, soon: u64, back: LookBack, hash: &mut StateHasher) {
-        for node in &mut self.nodes {
-            node.hash_state(soon, self.schedule.baseline, back, hash);
+        self.nodes.hash_lasting(hash);
+        for (number, node) in self.nodes.iter().enumerate() {
+            let passing = node.passing(soon, self.schedule.baseline, back);
+            if passing != Default::default() {
+                (number, passing).hash(hash);
+            }
         }
+        hash.write_usize(self.nodes.len());
         self.links.hash_state(soon, &self.schedule, hash);
         for (id, pair) in &self.pairs {
             id.hash(hash);
@@ -70,8 +75,8 @@ impl<A: Actor> World<A> {
     }
 
     /// What is to happen, in the order in which it will.
-    fn hash_pending(&self, hash: &mut StateHasher) {
-        let mut pending: Vec<(u64, u64, u64)> = Vec::with_capacity(64);
+    fn hash_pending(&mut self, hash: &mut StateHasher) {
+        let mut pending = std::mem::take(&mut self.pending);
         for entry in self.queue.entries() {
             if let Some(what) = self.digest_of(entry) {
                 pending.push((entry.time, entry.sequence, what));
@@ -86,10 +91,11 @@ impl<A: Actor> World<A> {
         }
         pending.sort_unstable();
         hash.write_usize(pending.len());
-        for (time, _, what) in pending {
+        for (time, _, what) in pending.drain(..) {
             hash.write_u64(time);
             hash.write_u64(what);
         }
+        self.pending = pending;
     }
 
     /// What an entry of the queue stands for; `None` if it will not be recognised when it comes up.
@@ -106,11 +112,11 @@ impl<A: Actor> World<A> {
             Event::Wake { node } => Some(digest((3_u8, node))),
             Event::Start { node } => Some(digest((4_u8, node))),
             Event::Synced { node } => {
-                let place = self.nodes[node.index()].disk.place_of_sync(sequence)?;
+                let place = self.nodes[node].disk.place_of_sync(sequence)?;
                 Some(digest((5_u8, node, place)))
             }
             Event::Job { node, slot } => {
-                let job = self.nodes[node.index()].jobs.get(slot as usize)?;
+                let job = self.nodes[node].jobs.get(slot as usize)?;
                 (job.sequence == sequence).then(|| digest((6_u8, node, job.timer)))
             }
             Event::FaultBegins { fault } => {
@@ -120,9 +126,7 @@ impl<A: Actor> World<A> {
             Event::FaultEnds { fault } => {
                 let (state, planned) = (self.plan.look(fault), &self.schedule.faults.faults[fault as usize]);
                 let recognised = match planned.fault {
-                    Fault::Crash { node } | Fault::Pause { node } => {
-                        state.incarnation == self.nodes[node.index()].incarnation
-                    }
+                    Fault::Crash { node } | Fault::Pause { node } => state.incarnation == self.nodes[node].incarnation,
                     _ => true,
                 };
                 Some(digest((8_u8, &planned.fault, state.active, recognised)))
@@ -157,15 +161,13 @@ impl<A: Actor> World<A> {
 }
 
 impl<A: Actor> Node<A> {
-    fn hash_state(&mut self, soon: u64, baseline: Baseline, back: LookBack, hash: &mut StateHasher) {
+    /// A hash of what nothing but an event at the node changes.
+    pub(crate) fn lasting_hash(&mut self) -> u64 {
+        let mut lasting = hasher();
+        let hash = &mut lasting;
         self.actor.hash(hash);
-        if back.incarnations {
-            hash.write_u32(self.incarnation);
-        }
         let flags = [self.host_down, self.powered_off, self.wake_scheduled, self.listening];
         (flags, self.pauses, self.slow_by, self.clock, self.counters).hash(hash);
-        // Being busy until before anything can happen is being free.
-        (if self.busy_until > soon { self.busy_until } else { 0 }).hash(hash);
         hash.write_usize(self.inbox.len());
         for Waiting { input, .. } in &self.inbox {
             match input {
@@ -177,8 +179,19 @@ impl<A: Actor> Node<A> {
                 Input::Command(id) => (5_u8, id).hash(hash),
             }
         }
+        // Which timers are armed, in no order: when they fire is told with all that is to happen.
+        hash.write_u64(self.timers.armed().map(digest).fold(0, u64::wrapping_add));
         self.connections.hash(hash);
-        self.disk.hash_state(soon, baseline, hash);
+        self.disk.hash_lasting(hash);
+        lasting.finish()
+    }
+
+    /// What else decides what becomes of the node from the moment `soon` on; zeros for most nodes at most times.
+    fn passing(&self, soon: u64, baseline: Baseline, back: LookBack) -> (u32, u64, (u64, u32, u32)) {
+        let incarnation = if back.incarnations { self.incarnation } else { 0 };
+        // Being busy until before anything can happen is being free.
+        let busy_until = if self.busy_until > soon { self.busy_until } else { 0 };
+        (incarnation, busy_until, self.disk.passing(soon, baseline))
     }
 }
 

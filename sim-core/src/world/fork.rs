@@ -17,7 +17,81 @@ pub(crate) struct Sent {
     pub moment: Moment,
 }
 
+impl<A: Actor> Clone for World<A> {
+    fn clone(&self) -> Self {
+        World {
+            setup: self.setup.clone(),
+            schedule: self.schedule.clone(),
+            now: self.now,
+            queue: self.queue.clone(),
+            nodes: self.nodes.clone(),
+            links: self.links.clone(),
+            flights: self.flights.clone(),
+            pairs: self.pairs.clone(),
+            randomness: self.randomness.clone(),
+            plan: self.plan.clone(),
+            events: self.events,
+            hash: self.hash,
+            history: self.history.clone(),
+            marks: self.marks.clone(),
+            handling: self.handling,
+            effects: Vec::new(),
+            pending: Vec::new(),
+            recorder: self.recorder.clone(),
+        }
+    }
+
+    fn clone_from(&mut self, source: &Self) {
+        self.nodes.clone_from(&source.nodes);
+        self.copy_all_but_nodes(source);
+    }
+}
+
 impl<A: Actor> World<A> {
+    /// Makes this world equal to one that it was a copy of, and which has not changed since.
+    pub(crate) fn restore(&mut self, source: &Self) {
+        self.nodes.restore(&source.nodes);
+        self.copy_all_but_nodes(source);
+    }
+
+    fn copy_all_but_nodes(&mut self, source: &Self) {
+        // All of them, or this does not compile.
+        let World {
+            setup,
+            schedule,
+            now,
+            queue,
+            nodes: _,
+            links,
+            flights,
+            pairs,
+            randomness,
+            plan,
+            events,
+            hash,
+            history,
+            marks,
+            handling,
+            effects: _,
+            pending: _,
+            recorder,
+        } = source;
+        self.setup.clone_from(setup);
+        self.schedule.clone_from(schedule);
+        self.queue.clone_from(queue);
+        self.links.clone_from(links);
+        self.flights.clone_from(flights);
+        self.pairs.clone_from(pairs);
+        self.randomness.clone_from(randomness);
+        self.plan.clone_from(plan);
+        self.history.clone_from(history);
+        self.marks.clone_from(marks);
+        self.recorder.clone_from(recorder);
+        (self.now, self.events, self.hash, self.handling) = (*now, *events, *hash, *handling);
+        // A handler that panicked may have left some.
+        self.effects.clear();
+    }
+
     /// Plans a fault that strikes before anything else does that is still to come: at the time of the next event. `first`
     /// says that nothing has happened at that instant yet but faults that were planned like this one.
     ///
@@ -83,7 +157,7 @@ impl<A: Actor> World<A> {
     pub(crate) fn next_is_void(&self) -> bool {
         match self.queue.peek() {
             Some(entry) => match entry.event {
-                Event::Timer { node, slot } => !self.nodes[node.index()].timers.is_due(slot, entry.sequence),
+                Event::Timer { node, slot } => !self.nodes[node].timers.is_due(slot, entry.sequence),
                 _ => false,
             },
             None => true,

@@ -57,62 +57,62 @@ impl<A: Actor> World<A> {
     /// The actor of a node whose process is up; a paused process is up.
     #[inline]
     pub fn actor(&self, node: NodeId) -> Option<&A> {
-        self.nodes[node.index()].actor.as_ref()
+        self.nodes[node].actor.as_ref()
     }
 
     /// Whether a node's process is up.
     pub fn is_up(&self, node: NodeId) -> bool {
-        self.nodes[node.index()].actor.is_some()
+        self.nodes[node].actor.is_some()
     }
 
     /// Whether a node's machine has power; only a power board ([`crate::Context::power_off`]) takes it away.
     pub fn has_power(&self, node: NodeId) -> bool {
-        !self.nodes[node.index()].powered_off
+        !self.nodes[node].powered_off
     }
 
     /// Whether a node's process is paused.
     pub fn is_paused(&self, node: NodeId) -> bool {
-        self.nodes[node.index()].pauses > 0
+        self.nodes[node].pauses > 0
     }
 
     /// Counts the starts and stops of a node's process: tells one process of a node from the next.
     pub fn incarnation(&self, node: NodeId) -> u32 {
-        self.nodes[node.index()].incarnation
+        self.nodes[node].incarnation
     }
 
     /// A node's clocks; `world.clock(node).now(world.now())` is what its process would read at this moment.
     pub fn clock(&self, node: NodeId) -> LocalClock {
-        self.nodes[node.index()].clock
+        self.nodes[node].clock
     }
 
     /// All that is on a node's disk, unsynced writes included, oldest first.
     pub fn disk(&self, node: NodeId) -> impl Iterator<Item = &A::Record> {
-        self.nodes[node.index()].disk.all()
+        self.nodes[node].disk.all()
     }
 
     /// What of a node's disk is sure to survive a crash, oldest first.
     pub fn durable(&self, node: NodeId) -> impl Iterator<Item = &A::Record> {
-        self.nodes[node.index()].disk.durable()
+        self.nodes[node].disk.durable()
     }
 
     /// A node's ends of its connections, oldest first.
     pub fn connections(&self, node: NodeId) -> &[Connection] {
-        &self.nodes[node.index()].connections
+        &self.nodes[node].connections
     }
 
     /// The timers that are armed at a node, jobs not included.
     pub fn timers(&self, node: NodeId) -> Vec<A::Timer> {
-        self.nodes[node.index()].timers.armed().collect()
+        self.nodes[node].timers.armed().collect()
     }
 
     /// How many helper threads are at work at a node.
     pub fn jobs(&self, node: NodeId) -> usize {
-        self.nodes[node.index()].jobs.len()
+        self.nodes[node].jobs.len()
     }
 
     /// How many events wait for a node's process to be free.
     pub fn waiting(&self, node: NodeId) -> usize {
-        self.nodes[node.index()].inbox.len()
+        self.nodes[node].inbox.len()
     }
 
     /// What clients have asked for and been told.
@@ -193,7 +193,7 @@ impl<A: Actor> World<A> {
     pub fn explicit_schedule(&self) -> Option<Schedule> {
         let deviations = self.recorder.as_ref()?.deviations.clone();
         let mut randomness = self.randomness.clone();
-        let drawn = |node: NodeId| (node, self.nodes[node.index()].counters.random.so_far(node, &mut randomness));
+        let drawn = |node: NodeId| (node, self.nodes[node].counters.random.so_far(node, &mut randomness));
         let draws = self.node_ids().map(drawn).filter(|(_, draws)| !draws.is_empty()).collect();
         Some(Schedule { baseline: Baseline::Calm, deviations, draws, ..self.schedule.with_moments() })
     }
@@ -214,7 +214,7 @@ impl<A: Actor> World<A> {
     }
 
     pub(super) fn record_role(&mut self, node: NodeId) {
-        let to = self.nodes[node.index()].actor.as_ref().map_or("", A::role);
+        let to = self.nodes[node].actor.as_ref().map_or("", A::role);
         let Some(recorder) = self.recorder.as_mut().filter(|recorder| recorder.trace.is_some()) else { return };
         let from = std::mem::replace(&mut recorder.roles[node.index()], to);
         if from != to {

@@ -77,6 +77,23 @@ proptest! {
         }
     }
 
+    /// Whatever a world was before, with everything that it kept for its memory.
+    #[test]
+    fn a_copy_over_another_world_goes_on_like_the_original(scene in scenes(), other in scenes()) {
+        let (mut original, mut copy) = (scene.world(), other.world());
+        run(&mut copy);
+        for steps in [0, 7, 40] {
+            (0..steps).for_each(|_| _ = original.step());
+            original.fingerprint(LookBack::EVERYTHING);
+            copy.clone_from(&original);
+            let mut again = original.clone();
+            run(&mut copy);
+            run(&mut again);
+            prop_assert_eq!(copy.trace_hash(), again.trace_hash());
+            prop_assert_eq!(copy.fingerprint(LookBack::EVERYTHING), again.fingerprint(LookBack::EVERYTHING));
+        }
+    }
+
     /// Hashing in between changes no later hash, and no later event.
     #[test]
     fn looking_changes_nothing(scene in scenes()) {

@@ -4,7 +4,7 @@
 //! What is kept of a state is its fingerprint of 64 bits. Two different states with the same fingerprint would be taken
 //! for one; [`odds_of_confusion`] says how likely that is for so many states.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A set of fingerprints: open addressing in as many tables as keep growing cheap.
 ///
@@ -38,10 +38,6 @@ const fn table_of(fingerprint: u64) -> usize {
 }
 
 impl Fingerprints {
-    pub fn contains(&self, fingerprint: u64) -> bool {
-        self.tables[table_of(fingerprint)].contains(fingerprint)
-    }
-
     /// Adds one; false if it was there.
     pub fn insert(&mut self, fingerprint: u64) -> bool {
         self.tables[table_of(fingerprint)].insert(fingerprint)
@@ -49,7 +45,51 @@ impl Fingerprints {
 
     /// Bytes that it occupies.
     pub fn bytes(&self) -> usize {
-        self.tables.iter().map(|table| table.places.capacity() * size_of::<u64>()).sum()
+        self.tables.iter().map(Table::bytes).sum()
+    }
+}
+
+/// The same for several threads.
+#[derive(Debug)]
+pub(super) struct Seen {
+    tables: Vec<Mutex<Table>>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let mut tables = Vec::new();
+        tables.resize_with(TABLES, Mutex::default);
+        Seen { tables }
+    }
+}
+
+impl Seen {
+    fn table(&self, number: usize) -> MutexGuard<'_, Table> {
+        // A thread that panicked while it held the lock left nothing half done: adding cannot panic.
+        self.tables[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a state; false if somebody has been there.
+    pub fn insert(&self, fingerprint: u64) -> bool {
+        self.table(table_of(fingerprint)).insert(fingerprint)
+    }
+
+    /// Forgets states as if nobody had been there: slowly.
+    pub fn forget(&self, fingerprints: &[u64]) {
+        let mut forgotten = vec![Vec::new(); TABLES];
+        fingerprints.iter().for_each(|&fingerprint| forgotten[table_of(fingerprint)].push(fingerprint.max(1)));
+        for (number, mut forgotten) in forgotten.into_iter().enumerate() {
+            forgotten.sort_unstable();
+            let mut table = self.table(number);
+            let old = std::mem::take(&mut *table);
+            let kept = old.places.into_iter().filter(|place| *place != 0 && forgotten.binary_search(place).is_err());
+            kept.for_each(|fingerprint| _ = table.insert(fingerprint));
+        }
+    }
+
+    /// Bytes that it occupies.
+    pub fn bytes(&self) -> usize {
+        (0..TABLES).map(|number| self.table(number).bytes()).sum()
     }
 }
 
@@ -68,24 +108,28 @@ impl Table {
         at
     }
 
-    fn contains(&self, fingerprint: u64) -> bool {
-        let fingerprint = fingerprint.max(1);
-        !self.places.is_empty() && self.places[self.find(fingerprint)] == fingerprint
+    fn bytes(&self) -> usize {
+        self.places.capacity() * size_of::<u64>()
     }
 
     fn insert(&mut self, fingerprint: u64) -> bool {
         let fingerprint = fingerprint.max(1);
-        // One place in seven stays free, or looking for what is not there would take long.
-        if (self.taken + 1) * 7 > self.places.len() * 6 {
+        if self.places.is_empty() {
             self.grow();
         }
-        let at = self.find(fingerprint);
-        let new = self.places[at] == 0;
-        if new {
-            self.places[at] = fingerprint;
-            self.taken += 1;
+        let mut at = self.find(fingerprint);
+        if self.places[at] != 0 {
+            return false;
         }
-        new
+        // One place in seven stays free, or looking for what is not there would take long. Grows for new ones only, so that
+        // its size depends on nothing but their number.
+        if (self.taken + 1) * 7 > self.places.len() * 6 {
+            self.grow();
+            at = self.find(fingerprint);
+        }
+        self.places[at] = fingerprint;
+        self.taken += 1;
+        true
     }
 
     /// Grows by an eighth: it costs each fingerprint to be moved a handful of times, and saves the half of a table that
@@ -100,34 +144,6 @@ impl Table {
     }
 }
 
-/// What several threads have been to: what is known from before, which nobody changes meanwhile, and what they add.
-#[derive(Debug)]
-pub(super) struct Seen<'a> {
-    before: &'a Fingerprints,
-    added: Vec<Mutex<Table>>,
-}
-
-impl<'a> Seen<'a> {
-    pub fn new(before: &'a Fingerprints) -> Self {
-        let mut added = Vec::new();
-        added.resize_with(TABLES, Mutex::default);
-        Seen { before, added }
-    }
-
-    /// Adds a state; false if somebody has been there.
-    pub fn insert(&self, fingerprint: u64) -> bool {
-        let table = &self.added[table_of(fingerprint)];
-        // A thread that panicked while it held the lock left nothing half done: adding cannot panic.
-        !self.before.contains(fingerprint) && table.lock().unwrap_or_else(PoisonError::into_inner).insert(fingerprint)
-    }
-
-    /// What was added.
-    pub fn into_added(self) -> Vec<u64> {
-        let tables = self.added.into_iter().map(|table| table.into_inner().unwrap_or_else(PoisonError::into_inner));
-        tables.flat_map(|table| table.places).filter(|&fingerprint| fingerprint != 0).collect()
-    }
-}
-
 /// The probability that among so many different states some two have the same fingerprint.
 pub fn odds_of_confusion(states: u64) -> f64 {
     let states = states as f64;
@@ -138,16 +154,15 @@ pub fn odds_of_confusion(states: u64) -> f64 {
 mod tests {
     use super::*;
 
+    fn number(n: u64) -> u64 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
     #[test]
     fn it_knows_what_was_added_and_nothing_else() {
         let mut set = Fingerprints::default();
-        let number = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        for n in 0..20_000 {
-            assert!(!set.contains(number(n)));
-            assert!(set.insert(number(n)));
-            assert!(!set.insert(number(n)));
-        }
-        assert!((0..20_000).all(|n| set.contains(number(n))) && !set.contains(number(20_000)));
+        assert!((0..20_000).all(|n| set.insert(number(n)) && !set.insert(number(n))));
+        assert!((0..20_000).all(|n| !set.insert(number(n))) && set.insert(number(20_000)));
         assert!(set.bytes() < 20_000 * 11, "{} bytes", set.bytes());
     }
 
@@ -155,21 +170,25 @@ mod tests {
     fn fingerprints_that_fall_together_are_kept_apart() {
         let mut set = Fingerprints::default();
         // The same table and, as only the low bits differ, the same place in it; the last of them at its end.
-        for n in 0..100 {
-            assert!(set.insert(u64::MAX - n * TABLES as u64));
-        }
-        assert!((0..100).all(|n| set.contains(u64::MAX - n * TABLES as u64)));
+        assert!((0..100).all(|n| set.insert(u64::MAX - n * TABLES as u64)));
+        assert!((0..100).all(|n| !set.insert(u64::MAX - n * TABLES as u64)));
     }
 
     #[test]
-    fn threads_add_to_what_was_known() {
-        let mut before = Fingerprints::default();
-        before.insert(7);
-        let seen = Seen::new(&before);
-        assert!(!seen.insert(7));
-        assert!(seen.insert(8));
-        assert!(!seen.insert(8));
-        assert_eq!(seen.into_added(), [8]);
+    fn zero_is_a_fingerprint_too() {
+        let seen = Seen::default();
+        assert!(seen.insert(0) && !seen.insert(0));
+        seen.forget(&[0]);
+        assert!(seen.insert(0));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_new_and_the_rest_is_not() {
+        let seen = Seen::default();
+        (0..1_000).for_each(|n| assert!(seen.insert(number(n))));
+        seen.forget(&(500..1_000).map(number).collect::<Vec<_>>());
+        assert!((0..500).all(|n| !seen.insert(number(n))));
+        assert!((500..1_000).all(|n| seen.insert(number(n))));
     }
 
     #[test]

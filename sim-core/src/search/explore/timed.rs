@@ -28,8 +28,8 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use super::menu::Menu;
-use super::seen::{Fingerprints, Seen};
-use super::walk::{Broken, Ground, Left, Tally, Traveller};
+use super::seen::Seen;
+use super::walk::{Broken, Ground, Left, Tally, Traveller, Walk};
 use crate::search::guard::{guarded, silencing};
 use crate::{Actor, Instant, Outcome, Run, Schedule};
 
@@ -179,7 +179,7 @@ impl<'a> Explorer<'a> {
     ) -> Result<Exploration, ThreadPoolBuildError> {
         let pool = ThreadPoolBuilder::new().num_threads(self.jobs).build()?;
         let start = || Traveller::new(make(base));
-        let mut known = Fingerprints::default();
+        let seen = Seen::default();
         let mut result = Exploration {
             complete: false,
             counterexample: None,
@@ -197,16 +197,14 @@ impl<'a> Explorer<'a> {
         let stride = calm.end.since(Instant::ZERO).as_nanos() as u64 * EVENTS_PER_STRIDE / calm.events.max(1);
         let frame = Frame {
             menu: &self.menu,
+            seen: &seen,
             merge: self.merge,
             stride: Duration::from_nanos(stride.max(1)),
             pool: &pool,
             halt: &self.halt,
         };
 
-        let (tally, added, _) = frame.round(&known, |ground, tally| {
-            ground.follow(start(), Left::NOTHING, tally);
-        });
-        added.into_iter().for_each(|state| _ = known.insert(state));
+        let tally = frame.alone(|walk| walk.follow(&mut start(), Left::NOTHING));
         let broken = result.note(0, tally);
         if let Some(broken) = broken {
             result.counterexample = Some(confirmed(broken, base, 0, &make));
@@ -228,12 +226,11 @@ impl<'a> Explorer<'a> {
                 };
                 if (self.progress)(&so_far).is_break() {
                     result.note(breaks, level);
-                    result.bytes = known.bytes() as u64;
+                    result.bytes = seen.bytes() as u64;
                     return Ok(result);
                 }
                 let to = (from + length).min(result.places);
-                let (tally, added, broken) = frame.places(&known, &start, left, from, to);
-                added.into_iter().for_each(|state| _ = known.insert(state));
+                let (tally, broken) = frame.places(&start, left, from, to);
                 if tally.events < EVENTS_PER_ROUND {
                     length *= 2;
                 } else if tally.events > 4 * EVENTS_PER_ROUND {
@@ -242,12 +239,12 @@ impl<'a> Explorer<'a> {
                 level.add(tally);
                 if self.halt.load(Ordering::Relaxed) && broken.is_none() {
                     result.note(breaks, level);
-                    result.bytes = known.bytes() as u64;
+                    result.bytes = seen.bytes() as u64;
                     return Ok(result);
                 }
                 if let Some(broken) = broken {
                     result.note(breaks, level);
-                    result.bytes = known.bytes() as u64;
+                    result.bytes = seen.bytes() as u64;
                     result.counterexample = Some(confirmed(broken, base, breaks, &make));
                     return Ok(result);
                 }
@@ -256,7 +253,7 @@ impl<'a> Explorer<'a> {
             result.note(breaks, level);
         }
         result.complete = true;
-        result.bytes = known.bytes() as u64;
+        result.bytes = seen.bytes() as u64;
         Ok(result)
     }
 }
@@ -272,6 +269,7 @@ impl Exploration {
 /// What stays the same during an exploration.
 struct Frame<'a> {
     menu: &'a Menu,
+    seen: &'a Seen,
     merge: bool,
     stride: Duration,
     pool: &'a ThreadPool,
@@ -279,69 +277,60 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    fn ground<'a>(&'a self, seen: &'a Seen<'a>, stop: &'a AtomicBool) -> Ground<'a> {
-        Ground { menu: self.menu, seen, merge: self.merge, stride: self.stride, stop, halt: self.halt }
+    fn ground<'a>(&'a self, stop: &'a AtomicBool) -> Ground<'a> {
+        Ground { menu: self.menu, seen: self.seen, merge: self.merge, stride: self.stride, stop, halt: self.halt }
     }
 
-    /// Follows paths on this thread; what came of it, and the states that were new.
-    fn round(&self, known: &Fingerprints, body: impl FnOnce(&Ground, &mut Tally)) -> (Tally, Vec<u64>, bool) {
+    /// Follows paths on this thread.
+    fn alone<A: Actor>(&self, body: impl FnOnce(&mut Walk<A>)) -> Tally {
         let stop = AtomicBool::new(false);
-        let seen = Seen::new(known);
-        let ground = self.ground(&seen, &stop);
-        let mut tally = Tally::default();
-        silencing(|| body(&ground, &mut tally));
-        (tally, seen.into_added(), stop.load(Ordering::Relaxed))
+        let ground = self.ground(&stop);
+        let mut walk = Walk::new(&ground);
+        silencing(|| body(&mut walk));
+        walk.tally
     }
 
     /// Everything that branches off the calm run from one place up to, not including, another.
     fn places<A: Actor>(
         &self,
-        known: &Fingerprints,
         start: &(impl Fn() -> Traveller<A> + Sync),
         left: Left,
         from: u64,
         to: u64,
-    ) -> (Tally, Vec<u64>, Option<Broken>) {
+    ) -> (Tally, Option<Broken>) {
         let threads = self.pool.current_num_threads() as u64;
         if threads > 1 && to - from > 1 {
             let pieces = (threads * 4).min(to - from);
             let bound = |piece: u64| from + (to - from) * piece / pieces;
             let stop = AtomicBool::new(false);
-            let seen = Seen::new(known);
-            let ground = self.ground(&seen, &stop);
-            let tallies: Vec<Tally> = self.pool.install(|| {
+            let ground = self.ground(&stop);
+            let done: Vec<(Tally, Option<Vec<u64>>)> = self.pool.install(|| {
                 (0..pieces)
                     .into_par_iter()
                     .map(|piece| {
-                        let mut tally = Tally::default();
-                        silencing(|| {
-                            ground.follow_trunk(start(), left, bound(piece), bound(piece + 1), &mut tally);
-                        });
-                        tally
+                        let mut walk = Walk::new(&ground);
+                        walk.added = Some(Vec::new());
+                        silencing(|| walk.follow_trunk(&mut start(), left, bound(piece), bound(piece + 1)));
+                        (walk.tally, walk.added)
                     })
                     .collect()
             });
             if !stop.load(Ordering::Relaxed) {
                 let mut sum = Tally::default();
-                tallies.into_iter().for_each(|tally| sum.add(tally));
-                return (sum, seen.into_added(), None);
+                done.into_iter().for_each(|(tally, _)| sum.add(tally));
+                return (sum, None);
             }
             // Who came first was a matter of chance. On one thread it is not.
+            done.iter().filter_map(|(_, added)| added.as_ref()).for_each(|added| self.seen.forget(added));
         }
-        let (mut tally, added, _) = self.round(known, |ground, tally| {
-            ground.follow_trunk(start(), left, from, to, tally);
-        });
+        let mut tally = self.alone(|walk| walk.follow_trunk(&mut start(), left, from, to));
         let broken = tally.broken.take();
-        (tally, added, broken)
+        (tally, broken)
     }
 
-    fn count_places<A: Actor>(&self, start: Traveller<A>) -> u64 {
-        let known = Fingerprints::default();
-        let mut places = 0;
-        self.round(&known, |ground, tally| {
-            places = ground.follow_trunk(start, Left::NOTHING, u64::MAX, u64::MAX, tally).places;
-        });
-        places
+    fn count_places<A: Actor>(&self, mut path: Traveller<A>) -> u64 {
+        self.alone(|walk| walk.follow_trunk(&mut path, Left::NOTHING, u64::MAX, u64::MAX));
+        path.places
     }
 }
 

@@ -54,9 +54,15 @@ struct Station<A: Actor> {
 
 impl<A: Actor> Station<A> {
     fn new(run: Run<A>) -> Self {
-        let mut choices = Vec::new();
-        run.world.choices(&mut choices);
-        Station { run, choices, tried: 0 }
+        let mut station = Station { run, choices: Vec::new(), tried: 0 };
+        station.arrive();
+        station
+    }
+
+    /// Looks what can happen.
+    fn arrive(&mut self) {
+        self.run.world.choices(&mut self.choices);
+        self.tried = 0;
     }
 }
 
@@ -95,30 +101,34 @@ impl<'a> Untimed<'a> {
     fn search<A: Actor>(&mut self, make: impl Fn() -> Run<A>) -> Orders {
         let mut found = Orders::default();
         let mut seen = Fingerprints::default();
-        let mut scratch = Vec::new();
         let mut run = make();
         if let Some(violation) = run.start_untimed() {
             found.violation = Some((run.outcome(Some(violation)), Trace::default()));
             return found;
         }
-        seen.insert(run.fingerprint_untimed(&mut scratch));
+        seen.insert(run.fingerprint_untimed());
         found.distinct_states = 1;
+        // Where the choices of the last station are tried: its world, but for what the choice before has changed. Worlds
+        // that are not needed any more are kept for their memory.
+        let mut next = Station::new(run.clone());
         let mut way = vec![Station::new(run)];
+        let mut spare: Vec<Station<A>> = Vec::new();
         let mut cut = false;
         while let Some(station) = way.last_mut() {
             let Some(&(_, choice)) = station.choices.get(station.tried) else {
-                way.pop();
+                // Of all worlds, this one differs least from the one that it came from.
+                spare.extend(way.pop().map(|left| std::mem::replace(&mut next, left)));
                 continue;
             };
             station.tried += 1;
-            let mut run = station.run.clone();
+            next.run.restore(&station.run);
             found.worlds += 1;
-            if let Progress::Violated(_) = run.choose(choice) {
+            if let Progress::Violated(_) = next.run.choose(choice) {
                 let steps: Vec<usize> = way.iter().map(|station| station.tried - 1).collect();
                 found.violation = Some(retraced(make(), &steps));
                 break;
             }
-            if !seen.insert(run.fingerprint_untimed(&mut scratch)) {
+            if !seen.insert(next.run.fingerprint_untimed()) {
                 continue;
             }
             found.distinct_states += 1;
@@ -133,8 +143,19 @@ impl<'a> Untimed<'a> {
                 cut = true;
                 continue;
             }
-            way.push(Station::new(run));
-            found.longest = found.longest.max(way.len() as u64 - 1);
+            found.longest = found.longest.max(way.len() as u64);
+            next.arrive();
+            if next.choices.is_empty() {
+                continue;
+            }
+            let another = match spare.pop() {
+                Some(mut another) => {
+                    another.run.clone_from(&next.run);
+                    another
+                }
+                None => Station::new(next.run.clone()),
+            };
+            way.push(std::mem::replace(&mut next, another));
         }
         found.complete = found.violation.is_none() && !cut;
         found.bytes = seen.bytes() as u64;

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::menu::Menu;
+use super::menu::{Menu, MessageMenu};
 use super::seen::Seen;
+use crate::copy::copied_by_field;
 use crate::trace::What;
 use crate::world::Sent;
 use crate::{Actor, Deviation, Instant, Progress, Run, Schedule, Violation};
@@ -51,7 +52,7 @@ impl Left {
 /// What is the same on all paths.
 pub(super) struct Ground<'a> {
     pub menu: &'a Menu,
-    pub seen: &'a Seen<'a>,
+    pub seen: &'a Seen,
     /// Whether paths that come together go on as one.
     pub merge: bool,
     /// On paths on which nothing breaks any more, how often to look whether somebody has been there.
@@ -105,7 +106,6 @@ enum Place {
 }
 
 /// A run with what is needed to know the places on its way.
-#[derive(Clone)]
 pub(super) struct Traveller<A: Actor> {
     pub run: Run<A>,
     /// Events when it last took a step, which tells an event from bookkeeping.
@@ -118,6 +118,8 @@ pub(super) struct Traveller<A: Actor> {
     /// Places passed.
     pub places: u64,
 }
+
+copied_by_field! { impl[A: Actor] Traveller<A> { run, events_before, fresh, look_at, places } }
 
 impl<A: Actor> Traveller<A> {
     pub fn new(run: Run<A>) -> Self {
@@ -162,152 +164,145 @@ impl Ground<'_> {
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.halt.load(Ordering::Relaxed)
     }
+}
+
+/// Somebody who follows paths.
+pub(super) struct Walk<'a, A: Actor> {
+    ground: &'a Ground<'a>,
+    pub tally: Tally,
+    /// States that nobody had been to, in case that they have to be forgotten.
+    pub added: Option<Vec<u64>>,
+    /// Travellers whose paths have ended, kept for their memory.
+    spare: Vec<Traveller<A>>,
+}
+
+impl<'a, A: Actor> Walk<'a, A> {
+    pub fn new(ground: &'a Ground<'a>) -> Self {
+        Walk { ground, tally: Tally::default(), added: None, spare: Vec::new() }
+    }
+
+    fn fork(&mut self, path: &Traveller<A>) -> Traveller<A> {
+        match self.spare.pop() {
+            Some(mut fork) => {
+                fork.clone_from(path);
+                fork
+            }
+            None => path.clone(),
+        }
+    }
 
     /// Follows a path to its end, and everything that branches off it.
-    pub fn follow<A: Actor>(&self, mut path: Traveller<A>, left: Left, tally: &mut Tally) {
+    pub fn follow(&mut self, path: &mut Traveller<A>, left: Left) {
         loop {
-            if self.is_stopped() {
+            if self.ground.is_stopped() {
                 return;
             }
             let next = path.run.world.next_event_at().unwrap_or(Instant::MAX);
-            let left = if self.menu.is_over(next) { Left::NOTHING } else { left };
-            let place = if left.any > 0 && self.menu.is_open(next) { path.place() } else { Place::None };
+            let left = if self.ground.menu.is_over(next) { Left::NOTHING } else { left };
+            let place = if left.any > 0 && self.ground.menu.is_open(next) { path.place() } else { Place::None };
             if place != Place::None || next >= path.look_at {
-                if self.merge && !self.is_new(&mut path, left, place, tally) {
+                if self.ground.merge && !self.is_new(path, left, place) {
                     return;
                 }
-                let strides = next.as_nanos() / self.stride.as_nanos().max(1) as u64 + 1;
-                path.look_at = Instant::from_nanos(strides.saturating_mul(self.stride.as_nanos() as u64));
+                let stride = self.ground.stride.as_nanos().max(1) as u64;
+                let strides = next.as_nanos() / stride + 1;
+                path.look_at = Instant::from_nanos(strides.saturating_mul(stride));
             }
             let before = path.run.world.events();
             let progress = match place {
                 Place::None => path.step(),
-                place => self.branch(&mut path, place, left, tally),
+                place => self.branch(path, place, left),
             };
             // Not the number of steps: two equal states may have a different number of void entries before them.
-            tally.events += path.run.world.events() - before;
-            if !self.goes_on(&mut path, progress, tally) {
+            self.tally.events += path.run.world.events() - before;
+            if !self.goes_on(path, progress) {
                 return;
             }
         }
     }
 
-    fn is_new<A: Actor>(&self, path: &mut Traveller<A>, left: Left, place: Place, tally: &mut Tally) -> bool {
-        let new = self.seen.insert(left.mark(path.run.fingerprint(), place));
-        tally.states += u64::from(new);
+    fn is_new(&mut self, path: &mut Traveller<A>, left: Left, place: Place) -> bool {
+        let state = left.mark(path.run.fingerprint(), place);
+        let new = self.ground.seen.insert(state);
+        if new {
+            self.tally.states += 1;
+            self.added.iter_mut().for_each(|added| added.push(state));
+        }
         new
     }
 
     /// What a step came to: whether there is another one to take.
-    fn goes_on<A: Actor>(&self, path: &mut Traveller<A>, progress: Progress, tally: &mut Tally) -> bool {
+    fn goes_on(&mut self, path: &mut Traveller<A>, progress: Progress) -> bool {
         let violation = match progress {
             Progress::Event => return true,
             Progress::Ended => {
-                tally.ended += 1;
+                self.tally.ended += 1;
                 path.run.last_look()
             }
             Progress::Violated(violation) => Some(violation),
         };
         if let Some(violation) = violation
-            && tally.broken.is_none()
+            && self.tally.broken.is_none()
         {
-            tally.broken = Some(Broken { schedule: path.run.world.schedule().clone(), violation });
-            self.stop.store(true, Ordering::Relaxed);
+            self.tally.broken = Some(Broken { schedule: path.run.world.schedule().clone(), violation });
+            self.ground.stop.store(true, Ordering::Relaxed);
         }
         false
     }
 
     /// Everything that can break at a place, each in a world of its own; then the event that was to come.
-    fn branch<A: Actor>(&self, path: &mut Traveller<A>, place: Place, left: Left, tally: &mut Tally) -> Progress {
+    fn branch(&mut self, path: &mut Traveller<A>, place: Place, left: Left) -> Progress {
         path.places += 1;
+        let menu = self.ground.menu;
         if let Some(left) = left.after_fault() {
-            for fault in self.menu.faults.iter().filter(|(fault, _)| path.run.world.would_strike(fault)) {
-                let mut fork = path.clone();
-                tally.worlds += 1;
+            for fault in menu.faults.iter().filter(|(fault, _)| path.run.world.would_strike(fault)) {
+                let mut fork = self.fork(path);
                 let progress = fork.strike(fault, place);
-                if self.goes_on(&mut fork, progress, tally) {
-                    self.follow(fork, left, tally);
-                }
-                if self.is_stopped() {
+                if self.branches_off(fork, progress, left) {
                     return Progress::Event;
                 }
             }
         }
-        let Some(left) = left.after_message().filter(|_| !self.menu.messages.is_empty()) else { return path.step() };
-        let before = path.clone();
+        let Some(left) = left.after_message().filter(|_| !menu.messages.is_empty()) else { return path.step() };
+        let before = self.fork(path);
         let progress = path.step();
-        for sent in self.sent(path, &before) {
-            for deviation in self.fates(&before, sent) {
-                let mut fork = before.clone();
-                tally.worlds += 1;
+        for sent in sent(&menu.messages, path, &before) {
+            for deviation in fates(&menu.messages, &before, sent) {
+                let mut fork = self.fork(&before);
                 fork.run.world.deviate(sent, deviation);
                 let progress = fork.step();
                 fork.look_at = Instant::ZERO;
-                if self.goes_on(&mut fork, progress, tally) {
-                    self.follow(fork, left, tally);
-                }
-                if self.is_stopped() {
+                if self.branches_off(fork, progress, left) {
                     return Progress::Event;
                 }
             }
         }
+        self.spare.push(before);
         progress
     }
 
-    /// The messages of the last step that something may happen to.
-    fn sent<A: Actor>(&self, after: &Traveller<A>, before: &Traveller<A>) -> Vec<Sent> {
-        let menu = &self.menu.messages;
-        let mut sent = after.run.world.sent_since(&before.run.world);
-        sent.retain(|sent| menu.nodes.is_empty() || menu.nodes.contains(&sent.from) || menu.nodes.contains(&sent.to));
-        if sent.is_empty() || menu.kinds.is_empty() {
-            return sent;
+    /// Follows what branches off a path; whether that was the end of all paths.
+    fn branches_off(&mut self, mut fork: Traveller<A>, progress: Progress, left: Left) -> bool {
+        self.tally.worlds += 1;
+        if self.goes_on(&mut fork, progress) {
+            self.follow(&mut fork, left);
         }
-        // Only a recording knows what a message is. On one link they are recorded in the order in which they are sent.
-        let mut recorded = before.clone();
-        recorded.run.world.record();
-        recorded.step();
-        let entries = recorded.run.world.trace().map(|trace| trace.entries.as_slice()).unwrap_or_default();
-        let mut kinds: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| match entry.what {
-                What::Sent { from, to, kind, .. } => Some((from, to, kind)),
-                _ => None,
-            })
-            .collect();
-        sent.retain(|sent| match kinds.iter().position(|&(from, to, _)| (from, to) == (sent.from, sent.to)) {
-            Some(at) => menu.kinds.contains(&kinds.remove(at).2),
-            None => false,
-        });
-        sent
-    }
-
-    /// What may become of a message.
-    fn fates<A: Actor>(&self, before: &Traveller<A>, sent: Sent) -> impl Iterator<Item = Deviation> {
-        let calm = before.run.world.calm_latency(sent.from, sent.to);
-        let lost = self.menu.messages.lost.then_some(Deviation::Lost);
-        let late = self.menu.messages.late.iter().map(move |&by| Deviation::Delayed(calm + by));
-        lost.into_iter().chain(late)
+        self.spare.push(fork);
+        self.ground.is_stopped()
     }
 
     /// Follows the run on which nothing breaks, and what branches off it from one place up to, not including, another.
-    pub fn follow_trunk<A: Actor>(
-        &self,
-        mut path: Traveller<A>,
-        left: Left,
-        from: u64,
-        to: u64,
-        tally: &mut Tally,
-    ) -> Traveller<A> {
-        while path.places < to && !self.is_stopped() {
+    pub fn follow_trunk(&mut self, path: &mut Traveller<A>, left: Left, from: u64, to: u64) {
+        while path.places < to && !self.ground.is_stopped() {
             let next = path.run.world.next_event_at().unwrap_or(Instant::MAX);
-            let place = if self.menu.is_open(next) { path.place() } else { Place::None };
+            let place = if self.ground.menu.is_open(next) { path.place() } else { Place::None };
             let progress = match place {
                 Place::None => path.step(),
                 place if path.places >= from => {
-                    if self.merge {
-                        self.is_new(&mut path, left, place, tally);
+                    if self.ground.merge {
+                        self.is_new(path, left, place);
                     }
-                    self.branch(&mut path, place, left, tally)
+                    self.branch(path, place, left)
                 }
                 _ => {
                     path.places += 1;
@@ -318,6 +313,39 @@ impl Ground<'_> {
                 break;
             }
         }
-        path
     }
+}
+
+/// The messages of the last step that something may happen to.
+fn sent<A: Actor>(menu: &MessageMenu, after: &Traveller<A>, before: &Traveller<A>) -> Vec<Sent> {
+    let mut sent = after.run.world.sent_since(&before.run.world);
+    sent.retain(|sent| menu.nodes.is_empty() || menu.nodes.contains(&sent.from) || menu.nodes.contains(&sent.to));
+    if sent.is_empty() || menu.kinds.is_empty() {
+        return sent;
+    }
+    // Only a recording knows what a message is. On one link they are recorded in the order in which they are sent.
+    let mut recorded = before.clone();
+    recorded.run.world.record();
+    recorded.step();
+    let entries = recorded.run.world.trace().map(|trace| trace.entries.as_slice()).unwrap_or_default();
+    let mut kinds: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match entry.what {
+            What::Sent { from, to, kind, .. } => Some((from, to, kind)),
+            _ => None,
+        })
+        .collect();
+    sent.retain(|sent| match kinds.iter().position(|&(from, to, _)| (from, to) == (sent.from, sent.to)) {
+        Some(at) => menu.kinds.contains(&kinds.remove(at).2),
+        None => false,
+    });
+    sent
+}
+
+/// What may become of a message.
+fn fates<A: Actor>(menu: &MessageMenu, before: &Traveller<A>, sent: Sent) -> impl Iterator<Item = Deviation> + use<A> {
+    let calm = before.run.world.calm_latency(sent.from, sent.to);
+    let lost = menu.lost.then_some(Deviation::Lost);
+    let late: Vec<Deviation> = menu.late.iter().map(|&by| Deviation::Delayed(calm + by)).collect();
+    lost.into_iter().chain(late)
 }
