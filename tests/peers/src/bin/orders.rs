@@ -28,14 +28,25 @@ struct Measured {
     bytes: usize,
 }
 
+/// Processor time that each search gets at least: a short one is repeated.
+const LONG_ENOUGH: f64 = 0.3;
+
 /// Measures a search, which calls back when it has ended and before it drops what it remembers; or says by itself, behind
-/// the number of states, how many bytes that was.
-fn measured(search: impl FnOnce(&dyn Fn()) -> (u64, usize)) -> Measured {
+/// the number of states, how many bytes that was. Once before it counts, as what runs for the first time is slow.
+fn measured(search: impl Fn(&dyn Fn()) -> (u64, usize)) -> Measured {
     let (before, at_the_end) = (live_bytes(), Cell::new(0));
-    let started = ProcessTime::now();
     let (states, said) = search(&|| at_the_end.set(live_bytes()));
-    let seconds = started.elapsed().as_secs_f64();
-    Measured { states, seconds, bytes: at_the_end.get().saturating_sub(before) + said }
+    let bytes = at_the_end.get().saturating_sub(before) + said;
+    let started = ProcessTime::now();
+    let mut repeated = 0;
+    loop {
+        search(&|| {});
+        repeated += 1;
+        let seconds = started.elapsed().as_secs_f64();
+        if seconds >= LONG_ENOUGH {
+            return Measured { states, seconds: seconds / f64::from(repeated), bytes };
+        }
+    }
 }
 
 fn fencepost(resources: usize) -> Measured {
