@@ -296,6 +296,21 @@ impl Fault {
         "command",
     ];
 
+    /// The one node that it strikes, if it strikes one.
+    pub fn node(&self) -> Option<NodeId> {
+        match self {
+            Fault::Crash { node }
+            | Fault::Restart { node }
+            | Fault::Pause { node }
+            | Fault::Resume { node }
+            | Fault::Slow { node, .. }
+            | Fault::Clock { node, .. }
+            | Fault::Disk { node, .. }
+            | Fault::Command { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
+
     /// The name of this kind of fault, one of [`Fault::KINDS`].
     pub fn kind(&self) -> &'static str {
         match self {

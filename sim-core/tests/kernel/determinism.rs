@@ -125,15 +125,8 @@ proptest! {
 /// Whether a fault changes what a node does.
 fn strikes(fault: &Fault, struck: NodeId) -> bool {
     match fault {
-        Fault::Crash { node }
-        | Fault::Restart { node }
-        | Fault::Pause { node }
-        | Fault::Resume { node }
-        | Fault::Slow { node, .. }
-        | Fault::Clock { node, .. }
-        | Fault::Disk { node, .. } => *node == struck,
         Fault::HostFailure { host } => host.0 == struck.0,
-        _ => false,
+        other => other.node() == Some(struck),
     }
 }
 

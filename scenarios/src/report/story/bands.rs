@@ -111,14 +111,6 @@ fn lasts(fault: &Fault) -> bool {
 
 fn nodes(fault: &Fault, recording: &Recording<'_>) -> Vec<NodeId> {
     let mut nodes: Vec<NodeId> = match fault {
-        Fault::Crash { node }
-        | Fault::Restart { node }
-        | Fault::Pause { node }
-        | Fault::Resume { node }
-        | Fault::Slow { node, .. }
-        | Fault::Clock { node, .. }
-        | Fault::Disk { node, .. }
-        | Fault::Command { node, .. } => vec![*node],
         Fault::Partition { groups } => groups.iter().flatten().copied().collect(),
         Fault::OneWay { from, to } => from.iter().chain(to).copied().collect(),
         Fault::Cut { from, to } | Fault::Degrade { from, to, .. } => vec![*from, *to],
@@ -128,7 +120,7 @@ fn nodes(fault: &Fault, recording: &Recording<'_>) -> Vec<NodeId> {
             let on_host = recording.nodes.iter().enumerate().filter(|(_, node)| node.host == *host);
             on_host.map(|(number, _)| NodeId(number as u16)).collect()
         }
-        Fault::Heal => Vec::new(),
+        one => one.node().into_iter().collect(),
     };
     nodes.sort_unstable();
     nodes.dedup();

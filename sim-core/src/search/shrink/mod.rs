@@ -153,23 +153,8 @@ fn remove_nodes(case: &mut Case<'_>, spare: &[NodeId]) {
         if case.needs_commands() && candidate.faults.faults.iter().any(is_asked) {
             return None;
         }
-        candidate.faults.faults.retain(|planned| !node_of(&planned.fault).is_some_and(|node| absent.contains(&node)));
+        candidate.faults.faults.retain(|planned| !planned.fault.node().is_some_and(|node| absent.contains(&node)));
         candidate.clocks.retain(|node, _| !absent.contains(node));
         case.attempt_moved(candidate).then_some(present)
     });
-}
-
-/// The one node that a fault strikes, if it strikes one.
-fn node_of(fault: &Fault) -> Option<NodeId> {
-    match fault {
-        Fault::Crash { node }
-        | Fault::Restart { node }
-        | Fault::Pause { node }
-        | Fault::Resume { node }
-        | Fault::Slow { node, .. }
-        | Fault::Clock { node, .. }
-        | Fault::Disk { node, .. }
-        | Fault::Command { node, .. } => Some(*node),
-        _ => None,
-    }
 }
