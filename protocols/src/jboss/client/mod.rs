@@ -71,6 +71,8 @@ pub struct Client {
     processing: Option<DeliveryId>,
     /// The message that is being sent.
     outgoing: Option<Item>,
+    /// Part of the ids of the messages that it sends: a client that was started again sends others.
+    process: u16,
     sent: u32,
     transactions: BTreeMap<u64, Vec<DeliveryId>>,
     /// Transactions that are prepared, the next to commit first.
@@ -152,6 +154,7 @@ impl Client {
             processed: BTreeSet::new(),
             processing: None,
             outgoing: None,
+            process: 0,
             sent: 0,
             transactions: BTreeMap::new(),
             prepared: VecDeque::new(),
@@ -210,6 +213,7 @@ impl Client {
 
     pub(super) fn start(&mut self, ctx: &mut Ctx<'_>) {
         self.session.serial = ctx.random() as u32;
+        self.process = self.session.serial as u16;
         self.connect_anew(ctx);
         ctx.set_timer(Timer::Check, self.shared.config.validator_period);
         let config = &self.shared.config;

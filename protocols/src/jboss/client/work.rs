@@ -15,7 +15,8 @@ impl Client {
         self.sent += 1;
         let every = config.non_persistent_every;
         let persistent = every == 0 || !self.sent.is_multiple_of(every);
-        let item = Item { id: u64::from(self.me.0) << 32 | u64::from(self.sent), persistent };
+        let [node, process, sent] = [self.me.0.into(), u64::from(self.process), u64::from(self.sent)];
+        let item = Item { id: node << 48 | process << 32 | sent, persistent };
         self.outgoing = Some(item);
         self.note_send(item.id, Step::Invoked, ctx);
         self.invoke(Invocation::Send(item.id), ctx);
