@@ -215,8 +215,8 @@ pub struct ReplayArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = EXPLORE_EXAMPLES)]
 pub struct ExploreArgs {
-    /// Names such as `artemis/failback`, folders such as `lease`, or files.
-    #[arg(value_name = "SCENARIO", required = true)]
+    /// Names such as `artemis/failback`, folders such as `lease`, or files; every bundled scenario if left out.
+    #[arg(value_name = "SCENARIO")]
     pub scenarios: Vec<String>,
 
     /// Take every order of messages and timers, whatever the clock says, and break nothing: for protocols whose safety rests
@@ -265,7 +265,7 @@ pub struct ExploreArgs {
     #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
     pub jobs: Option<usize>,
 
-    /// Write the schedule of a counterexample to this file, and not below `target/fencepost`.
+    /// Write the schedule of a counterexample to this file, and not below `target/fencepost`. Takes one scenario.
     #[arg(long, value_name = "FILE")]
     pub schedule: Option<PathBuf>,
 
@@ -432,10 +432,12 @@ Examples:
   fencepost explore lease/steady --faults 2 --window 10s..13s
   fencepost explore artemis/failback --break cut=3s,drop --nodes alpha,beta
   fencepost explore lease sling --clean --time 60s --message-format json
+  fencepost explore --clean --faults 1  every bundled scenario that expects to pass
 
 The run in which nothing breaks but what the scenario's own steps break is taken at every event, and everything on the menu
 is tried there: first one fault at a time, then every two, up to K. States that were seen before are not gone on from. So
 what is found needs all its faults, and if nothing is found, nothing of what was enumerated can break the scenario.
+A file narrows the menu in its table `[explore]`; of several scenarios, each certificate is one line.
 
 The exit code is 0 if everything was tried and nothing violated, 10 or 11 if something was, whatever the file expects, and 13
 if the time was up before.";

@@ -18,6 +18,7 @@ use crate::catalogue::Entry;
 use crate::explore::{Plan, is_certificate};
 use crate::format::{Breaks, Explore, Scenario, advice, schedule};
 use crate::registry::{Compiled, Registry};
+use crate::report::explored::Ends;
 use crate::report::story::Recording;
 use crate::report::{explored, json, timeline};
 
@@ -27,30 +28,39 @@ pub fn explore(args: &ExploreArgs, registry: &Registry, terminal: &mut Terminal)
     let entries = campaign::select(&args.scenarios, registry)?;
     let failed = |error| Stop::Failed(format!("cannot listen for Ctrl-C: {error}"));
     terminal.stop_on_interrupt().map_err(failed)?;
+    let mut chosen = Vec::new();
     let mut codes = Vec::new();
-    let mut any = false;
+    let mut ends = Ends::default();
     for entry in &entries {
-        if terminal.is_interrupted() {
-            break;
-        }
-        let compiled = match entry.load(registry) {
-            Ok(compiled) => compiled,
+        match entry.load(registry) {
+            Ok(compiled) if args.clean && compiled.scenario().is_canary() => {}
+            Ok(compiled) => chosen.push((entry, compiled)),
             Err(error) => {
                 terminal.print_problems(&error)?;
                 codes.push(exit::BAD_FILE);
-                continue;
+                ends.unreadable += 1;
             }
-        };
-        if args.clean && compiled.scenario().is_canary() {
-            continue;
         }
-        any = true;
-        codes.push(
-            Session { args, jobs: args.jobs.or(environment.jobs).unwrap_or(0) }.one(entry, &*compiled, terminal)?,
-        );
     }
-    if !any && codes.is_empty() {
+    if chosen.is_empty() && codes.is_empty() {
         return Err(Stop::NothingSelected("no scenario is left to explore".to_owned()));
+    }
+    if chosen.len() > 1 && args.schedule.is_some() {
+        let why = format!("these are {} scenarios, but `--schedule` takes one: leave it out", chosen.len());
+        return Err(Stop::Usage(why));
+    }
+    let width = chosen.iter().map(|(entry, _)| entry.name().chars().count()).max().unwrap_or(0);
+    let jobs = args.jobs.or(environment.jobs).unwrap_or(0);
+    let mut session = Session { args, jobs, brief: (chosen.len() > 1).then_some(width), ends };
+    let started = Instant::now();
+    for (entry, compiled) in &chosen {
+        if terminal.is_interrupted() {
+            break;
+        }
+        codes.push(session.one(entry, &**compiled, terminal)?);
+    }
+    if session.brief.is_some() {
+        session.say(&explored::summary(&session.ends, started.elapsed()), terminal)?;
     }
     Ok(match exit::worst(&codes) {
         exit::EXPECTED | exit::INCONCLUSIVE if terminal.is_interrupted() => exit::INTERRUPTED,
@@ -61,10 +71,13 @@ pub fn explore(args: &ExploreArgs, registry: &Registry, terminal: &mut Terminal)
 struct Session<'a> {
     args: &'a ExploreArgs,
     jobs: usize,
+    /// If there are several scenarios, each certificate is one line with its name padded to this.
+    brief: Option<usize>,
+    ends: Ends,
 }
 
 impl Session<'_> {
-    fn one(&self, entry: &Entry, compiled: &dyn Compiled, terminal: &mut Terminal) -> Result<u8, Stop> {
+    fn one(&mut self, entry: &Entry, compiled: &dyn Compiled, terminal: &mut Terminal) -> Result<u8, Stop> {
         let scenario = compiled.scenario();
         if self.args.untimed || scenario.explore.untimed {
             return self.every_order(compiled, terminal);
@@ -75,29 +88,45 @@ impl Session<'_> {
         let exploration = self.search(compiled, &plan, terminal)?;
         let wall = started.elapsed();
         let file = self.save(compiled, &exploration)?;
-        let text = explored::explored(scenario, &plan, &exploration, wall);
+        let text = match self.brief {
+            Some(width) if is_certificate(&exploration) => explored::line(scenario, &plan, &exploration, wall, width),
+            _ => explored::explored(scenario, &plan, &exploration, wall),
+        };
         let again = campaign::again(entry);
         let found = file.as_deref().map(|file| explored::counterexample(scenario, &exploration, file, &again));
-        let text = format!("{text}{}", found.unwrap_or_default());
-        match self.args.message_format {
-            MessageFormat::Human => terminal.print(&text)?,
-            MessageFormat::Json => {
-                let line = json::explored(scenario, &plan, &exploration, file.as_deref(), wall);
-                terminal.print(&format!("{line}\n"))?;
-                terminal.print_error(&text)?;
-            }
+        if self.args.message_format == MessageFormat::Json {
+            let line = json::explored(scenario, &plan, &exploration, file.as_deref(), wall);
+            terminal.print(&format!("{line}\n"))?;
         }
+        self.say(&format!("{text}{}", found.unwrap_or_default()), terminal)?;
         let violated = exploration.counterexample.as_ref().and_then(|found| found.outcome.violation.as_ref());
-        Ok(match violated {
-            Some(violation) if violation.class == Class::Safety => exit::SAFETY,
-            Some(_) => exit::LIVENESS,
-            None if is_certificate(&exploration) => exit::EXPECTED,
-            None => exit::INCONCLUSIVE,
-        })
+        Ok(self.ended(violated.map(|violation| violation.class), is_certificate(&exploration), exploration.worlds()))
+    }
+
+    /// Counts how an exploration ended, and says which exit code that is.
+    fn ended(&mut self, violated: Option<Class>, certified: bool, worlds: u64) -> u8 {
+        self.ends.worlds += worlds;
+        let (count, code) = match violated {
+            Some(Class::Safety) => (&mut self.ends.violated, exit::SAFETY),
+            Some(_) => (&mut self.ends.violated, exit::LIVENESS),
+            None if certified => (&mut self.ends.certified, exit::EXPECTED),
+            None => (&mut self.ends.incomplete, exit::INCONCLUSIVE),
+        };
+        *count += 1;
+        code
+    }
+
+    /// What people want to read, which goes elsewhere if a machine reads standard output.
+    fn say(&self, text: &str, terminal: &mut Terminal) -> Result<(), Stop> {
+        match self.args.message_format {
+            MessageFormat::Human => terminal.print(text)?,
+            MessageFormat::Json => terminal.print_error(text)?,
+        }
+        Ok(())
     }
 
     /// Every order of messages and timers.
-    fn every_order(&self, compiled: &dyn Compiled, terminal: &mut Terminal) -> Result<u8, Stop> {
+    fn every_order(&mut self, compiled: &dyn Compiled, terminal: &mut Terminal) -> Result<u8, Stop> {
         let scenario = compiled.scenario();
         let mut base = Schedule::calm(self.args.seed.unwrap_or(0));
         base.faults.faults.clone_from(&scenario.steps);
@@ -109,24 +138,21 @@ impl Session<'_> {
         let wall = started.elapsed();
         watch.end();
         bar.end();
-        let mut text = explored::orders(scenario, &orders, wall);
-        if let Some((outcome, trace)) = &orders.violation {
-            let recording = Recording::new(scenario, &base, outcome, trace);
-            let options = timeline::Options { width: terminal.width(), color: terminal.color(), all: false };
-            text = format!("{}\n{text}", timeline::render(recording, &options));
-        }
-        match self.args.message_format {
-            MessageFormat::Human => terminal.print(&text)?,
-            MessageFormat::Json => {
-                terminal.print(&format!("{}\n", json::orders(scenario, &orders, wall)))?;
-                terminal.print_error(&text)?;
+        let text = match (&orders.violation, self.brief) {
+            (Some((outcome, trace)), _) => {
+                let recording = Recording::new(scenario, &base, outcome, trace);
+                let options = timeline::Options { width: terminal.width(), color: terminal.color(), all: false };
+                let picture = timeline::render(recording, &options);
+                format!("{picture}\n{}", explored::orders(scenario, &orders, wall))
             }
+            (None, Some(width)) if orders.complete => explored::orders_line(scenario, &orders, wall, width),
+            (None, _) => explored::orders(scenario, &orders, wall),
+        };
+        if self.args.message_format == MessageFormat::Json {
+            terminal.print(&format!("{}\n", json::orders(scenario, &orders, wall)))?;
         }
-        Ok(match &orders.violation {
-            Some(_) => exit::SAFETY,
-            None if orders.complete => exit::EXPECTED,
-            None => exit::INCONCLUSIVE,
-        })
+        self.say(&text, terminal)?;
+        Ok(self.ended(orders.violation.as_ref().map(|_| Class::Safety), orders.complete, orders.worlds))
     }
 
     fn search(&self, compiled: &dyn Compiled, plan: &Plan, terminal: &Terminal) -> Result<Exploration, Stop> {

@@ -8,7 +8,7 @@ use sim_core::search::{Exploration, Orders, odds_of_confusion};
 use sim_core::{Deviation, Fault, PlannedFault, Schedule, Site, Trigger};
 
 use super::failure::{Again, quoted};
-use super::table::counted;
+use super::table::{counted, long};
 use super::words;
 use crate::explore::{Plan, is_certificate};
 use crate::format::{Scenario, schedule};
@@ -56,6 +56,62 @@ pub fn explored(scenario: &Scenario, plan: &Plan, exploration: &Exploration, wal
         let _ = writeln!(text, "INCOMPLETE {}  nothing was violated so far; {took}", scenario.name);
     }
     text
+}
+
+/// A certificate in one line, for when many scenarios are explored; their names are padded to `width`.
+pub fn line(scenario: &Scenario, plan: &Plan, exploration: &Exploration, wall: Duration, width: usize) -> String {
+    let mut breaks = counted(plan.faults.into(), "fault");
+    if plan.deviations > 0 {
+        let _ = write!(breaks, " + {}", plan.deviations);
+    }
+    format!(
+        "CERTIFIED {:width$}  {breaks} at {}: {}, {}; {:.1} s\n",
+        scenario.name,
+        counted(exploration.places, "place"),
+        counted(exploration.worlds(), "world"),
+        counted(exploration.distinct_states(), "distinct state"),
+        wall.as_secs_f64()
+    )
+}
+
+/// The same of every order of messages and timers.
+pub fn orders_line(scenario: &Scenario, orders: &Orders, wall: Duration, width: usize) -> String {
+    format!(
+        "CERTIFIED {:width$}  every order: {}, {}; {:.1} s\n",
+        scenario.name,
+        counted(orders.worlds, "world"),
+        counted(orders.distinct_states, "distinct state"),
+        wall.as_secs_f64()
+    )
+}
+
+/// What several explorations came to, in one line.
+pub fn summary(ends: &Ends, wall: Duration) -> String {
+    let Ends { certified, violated, incomplete, unreadable, worlds } = *ends;
+    let others = [(violated, "violated"), (incomplete, "incomplete"), (unreadable, "not readable")];
+    let others: String =
+        others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}")).collect();
+    format!(
+        "{}: {certified} certified{others}; {} in {}\n",
+        counted(certified + violated + incomplete + unreadable, "scenario"),
+        counted(worlds, "world"),
+        long(wall)
+    )
+}
+
+/// How many explorations ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Everything was tried, and nothing breaks.
+    pub certified: u64,
+    /// Something breaks.
+    pub violated: u64,
+    /// Nothing broke so far.
+    pub incomplete: u64,
+    /// The file could not be read.
+    pub unreadable: u64,
+    /// Placements in all.
+    pub worlds: u64,
 }
 
 /// What came of every order of messages and timers.
