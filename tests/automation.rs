@@ -243,8 +243,14 @@ fn the_nightly_workflow_merges_its_shards_and_its_canary_fails() {
     let workflow = Workflow::read(".github/workflows/nightly.yml");
     let mut machine = Machine::new();
     let scenarios = "lease/partition lease/steady";
-    let ends = workflow.execute(&mut machine, &[("NIGHTLY_SEEDS", "60"), ("NIGHTLY_SCENARIOS", scenarios)]);
-    assert!(ends.len() == 5 && ends.values().all(|success| *success), "{ends:?}");
+    let budgets = [
+        ("NIGHTLY_SEEDS", "60"),
+        ("NIGHTLY_SCENARIOS", scenarios),
+        ("NIGHTLY_EXPLORE", "two-phase-commit"),
+        ("NIGHTLY_DEFECTS", "--system lease"),
+    ];
+    let ends = workflow.execute(&mut machine, &budgets);
+    assert!(ends.len() == 6 && ends.values().all(|success| *success), "{ends:?}");
     assert_same_hashes(&machine, &machine.path("report/nightly.xml"), scenarios, "420..480");
 
     // What a shard finds turns the report red, although the shard's own job goes on.
@@ -252,8 +258,14 @@ fn the_nightly_workflow_merges_its_shards_and_its_canary_fails() {
     let broken = machine.path("broken.toml");
     let canary = fs::read_to_string(workspace().join("scenarios/lease/defects/no-fencing.toml")).expect("it is there");
     fs::write(&broken, canary.split_once("[expect]").expect("it is a canary").0).expect("it can be written");
-    let ends = workflow.execute(&mut machine, &[("NIGHTLY_SEEDS", "8"), ("NIGHTLY_SCENARIOS", "broken.toml")]);
-    assert_eq!((ends["shard"], ends["merge"], ends["canary"]), (true, false, true));
+    let budgets = [
+        ("NIGHTLY_SEEDS", "8"),
+        ("NIGHTLY_SCENARIOS", "broken.toml"),
+        ("NIGHTLY_EXPLORE", "broken.toml"),
+        ("NIGHTLY_DEFECTS", "--system lease"),
+    ];
+    let ends = workflow.execute(&mut machine, &budgets);
+    assert_eq!((ends["shard"], ends["merge"], ends["explore"], ends["canary"]), (true, false, false, true));
 }
 
 /// The trace hashes of a report are those of the campaign in one piece.

@@ -314,3 +314,34 @@ fn an_exploration_ends_in_a_certificate_or_in_a_schedule_that_replays() {
     });
     assert!(session.text.contains("CERTIFIED steady") && session.text.contains("FOUND late"), "{}", session.text);
 }
+
+/// One that cannot be explored to its end in the time that it gets.
+#[test]
+fn of_several_explorations_each_certificate_is_a_line_and_what_is_left_untried_is_not_green() {
+    let steady = format!("{STEADY}\n[explore]\nwindow = [\"6s\", \"8s\"]\ncrash = \"1s\"\n");
+    let session = Session::new()
+        .file("scenarios/lease/steady.toml", &steady)
+        .file("scenarios/lease/steadier.toml", &steady.replace("6s", "7s"))
+        .run("fencepost explore --clean --faults 1 --jobs 1")
+        .run("fencepost explore --message-format json --jobs 2")
+        .run("fencepost explore --schedule both.toml")
+        .file("scenarios/late.toml", FORGETFUL)
+        .run("fencepost explore --jobs 1")
+        .run("fencepost explore lease/steady --window 30s..31s")
+        .run("fencepost explore lease/steady --window 7s..8s --nodes alpha,beta --break cut=1s");
+    insta::with_settings!({ filters => vec![
+        (r"\d+\.\d s([,\n])", "[seconds]$1"),
+        (r" in (\d+ms|\d+\.\d+s)\n", " in [time]\n"),
+        (r#""wall_s":[0-9.e-]+"#, r#""wall_s":[seconds]"#),
+    ] }, {
+        insta::assert_snapshot!(session.text);
+    });
+    assert!(session.text.contains("2 scenarios: 2 certified"), "{}", session.text);
+    // A nanosecond is not enough for anything.
+    let hurried = Session::new().file("steady.toml", STEADY).run("fencepost explore steady.toml --faults 2 --time 1ns");
+    assert!(
+        hurried.text.contains("INCOMPLETE steady") && hurried.text.ends_with("[exit code 13]\n\n"),
+        "{}",
+        hurried.text
+    );
+}

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use sim_core::{Class, Defect};
+use sim_core::search::{Untimed, guarded};
+use sim_core::{Class, Defect, Schedule};
 
 use crate::catalogue::{Catalogue, Entry};
-use crate::format::{Expect, FileError, Scenario};
+use crate::explore::Plan;
+use crate::format::{Expect, Explore, FileError, Scenario};
 use crate::registry::{Compiled, Registry};
 
 /// A defect of a protocol, and what shows it.
@@ -46,6 +49,81 @@ impl Canary {
     /// What the protocol finds wrong with it.
     pub fn fixed(&self, registry: &Registry) -> Result<Box<dyn Compiled>, FileError> {
         registry.compile(&Arc::new(without_defects(self.compiled.scenario())))
+    }
+
+    /// The fewest faults that show the defect without any seed: its canary is explored as its file says, and only what it
+    /// expects to be violated is asked. Ends without a result soon after `halt` was set.
+    ///
+    /// # Errors
+    /// What the protocol finds wrong with the scenario, or that the operating system refuses the threads.
+    pub fn fewest_faults(
+        &self,
+        registry: &Registry,
+        jobs: usize,
+        halt: &Arc<AtomicBool>,
+    ) -> Result<Fewest, Box<dyn std::error::Error>> {
+        let mut scenario = Scenario::clone(self.compiled.scenario());
+        scenario.invariants.retain(|spec| spec.name == self.invariant());
+        let plan = Plan::new(&scenario, &Explore::default());
+        let base = plan.base(&scenario);
+        let explorer = plan.explorer(&scenario).jobs(jobs).halt(Arc::clone(halt));
+        let untimed = scenario.explore.untimed;
+        let compiled = registry.compile(&Arc::new(scenario))?;
+        if untimed {
+            let orders = compiled.orders(Untimed::default().halt(Arc::clone(halt)), &base);
+            return Ok(match orders.violation {
+                Some(_) => Fewest::Faults(0),
+                None if orders.complete => Fewest::NotWithin(0),
+                None => Fewest::Unknown,
+            });
+        }
+        let exploration = compiled.explore(explorer, &base)?;
+        let expects = |violated: &str| violated == self.invariant();
+        Ok(match &exploration.counterexample {
+            Some(found) => match &found.outcome.violation {
+                Some(violation) if expects(&violation.invariant) && self.needs_defect(&found.schedule, registry)? => {
+                    Fewest::Faults(found.breaks)
+                }
+                _ => Fewest::Other,
+            },
+            None if exploration.complete => Fewest::NotWithin(plan.faults + plan.deviations),
+            None => Fewest::Unknown,
+        })
+    }
+
+    /// Whether a schedule no longer breaks what is expected to break once the defect is off.
+    fn needs_defect(&self, schedule: &Schedule, registry: &Registry) -> Result<bool, FileError> {
+        let fixed = self.fixed(registry)?;
+        let violation = guarded(|| fixed.run(schedule)).violation;
+        Ok(violation.is_none_or(|violation| violation.invariant != self.invariant()))
+    }
+}
+
+/// The fewest faults that show a defect, placed on the calm run of its canary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fewest {
+    /// So many; with 0, the calm run shows it, or some order of messages if no clock decides that.
+    Faults(u32),
+    /// More than so many of the faults that the file names, or something that is not placed, such as an odd clock.
+    NotWithin(u8),
+    /// What was found first is something else, or is no better without the defect: the file should narrow it down.
+    Other,
+    /// The exploration was not complete.
+    Unknown,
+}
+
+impl Fewest {
+    /// The number, if some do.
+    pub fn faults(self) -> Option<u32> {
+        match self {
+            Fewest::Faults(faults) => Some(faults),
+            Fewest::NotWithin(_) | Fewest::Other | Fewest::Unknown => None,
+        }
+    }
+
+    /// Whether everything was explored that the file asks for, up to what was found.
+    pub fn is_known(self) -> bool {
+        matches!(self, Fewest::Faults(_) | Fewest::NotWithin(_))
     }
 }
 

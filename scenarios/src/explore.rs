@@ -136,7 +136,13 @@ impl Plan {
     }
 }
 
-/// Whether an exploration shows that nothing can go wrong of what it enumerated.
+/// Whether an exploration shows that nothing can go wrong of what it enumerated. If it was to place faults and there was no
+/// place for any, it shows nothing.
 pub fn is_certificate(exploration: &Exploration) -> bool {
-    exploration.complete && exploration.counterexample.is_none()
+    exploration.complete && exploration.counterexample.is_none() && !is_void(exploration)
+}
+
+/// Whether faults were to be placed, and none could be.
+pub fn is_void(exploration: &Exploration) -> bool {
+    exploration.complete && exploration.levels.len() > 1 && exploration.worlds() == 0
 }

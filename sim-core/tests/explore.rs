@@ -2,6 +2,7 @@
 //! merging paths nor the number of threads changes what it says.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -138,6 +139,17 @@ fn without_faults_nothing_breaks_and_a_certificate_says_what_was_tried() {
     let found = explore(cut, 1, patient);
     assert!(found.complete && found.counterexample.is_none(), "nobody needs an echo");
     assert_eq!(found.worlds(), found.places);
+}
+
+/// An exploration that is ended before it has begun has not seen that there is nothing to try.
+#[test]
+fn what_is_ended_at_once_is_no_certificate() {
+    for faults in [0, 1] {
+        let explorer = Explorer::new(of_messages(true, Vec::new()), faults).halt(Arc::new(AtomicBool::new(true)));
+        let make = pair(ms(500), Duration::from_secs(1));
+        let exploration = explorer.explore(&Schedule::calm(0), make).expect("threads can be started");
+        assert!(!exploration.complete, "{exploration:?}");
+    }
 }
 
 #[test]

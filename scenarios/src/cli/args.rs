@@ -313,6 +313,10 @@ pub struct DefectsArgs {
     #[arg(long)]
     pub shrink: bool,
 
+    /// Show as K how many faults it takes at least, without any seed, by exploring each canary as its file says.
+    #[arg(long)]
+    pub explore: bool,
+
     /// Threads; as many as there are cores if left out. The result does not depend on it. [env: FENCEPOST_JOBS]
     #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
     pub jobs: Option<usize>,
@@ -432,7 +436,7 @@ Examples:
   fencepost explore lease/steady --faults 2 --window 10s..13s
   fencepost explore artemis/failback --break cut=3s,drop --nodes alpha,beta
   fencepost explore lease sling --clean --time 60s --message-format json
-  fencepost explore --clean --faults 1  every bundled scenario that expects to pass
+  fencepost explore --clean --faults 1
 
 The run in which nothing breaks but what the scenario's own steps break is taken at every event, and everything on the menu
 is tried there: first one fault at a time, then every two, up to K. States that were seen before are not gone on from. So
@@ -440,7 +444,7 @@ what is found needs all its faults, and if nothing is found, nothing of what was
 A file narrows the menu in its table `[explore]`; of several scenarios, each certificate is one line.
 
 The exit code is 0 if everything was tried and nothing violated, 10 or 11 if something was, whatever the file expects, and 13
-if the time was up before.";
+if the time was up before, or if there was no place for any fault.";
 
 const SHRINK_EXAMPLES: &str = "\
 Examples:
@@ -461,10 +465,16 @@ Examples:
   fencepost defects --system derby      those of one folder of scenarios
   fencepost defects --seeds 1000        each on more seeds than its scenario asks for
   fencepost defects --shrink            and how small each becomes
+  fencepost defects --explore           and with how many faults exploration finds it
 
 A defect is a bug of a protocol's history that a scenario can switch back on. Each has a canary, a scenario that switches it
 on and expects the violation that it causes. The canary is run up to the first seed that shows it; then the same scenario
-is run without the defect, on all of its seeds, and must not violate anything. A defect without a canary is an error.";
+is run without the defect, on all of its seeds, and must not violate anything. A defect without a canary is an error.
+
+With --explore, K is the smallest number of faults that show it when they are placed on the calm
+run of the canary, at any event, as with `fencepost explore`: 0 if that run shows it by itself, and
+`-` if it takes more than the canary's table `[explore]` allows, or what is not placed, such as an
+odd clock. Each may take a minute; what takes longer is inconclusive.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:

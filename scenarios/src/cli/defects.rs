@@ -1,6 +1,8 @@
 //! `fencepost defects`: every canary, and every canary without its defect, as one table.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use sim_core::search::guarded;
@@ -9,10 +11,11 @@ use super::Environment;
 use super::args::{DefectsArgs, MessageFormat};
 use super::campaign;
 use super::exit::{self, Stop};
+use super::explore::Watch;
 use super::shrink;
 use super::terminal::Terminal;
 use crate::catalogue::Catalogue;
-use crate::defects::{self, Canary, Declared};
+use crate::defects::{self, Canary, Declared, Fewest};
 use crate::format::advice;
 use crate::registry::{Compiled, Registry};
 use crate::report::defects::{Row, ShrunkTo, shrinking, summary, table};
@@ -49,8 +52,16 @@ pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal)
     }
     terminal.stop_on_interrupt().map_err(|error| Stop::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let is_json = args.message_format == MessageFormat::Json;
-    let mut session =
-        Session { registry, terminal, options, is_json, shrink: args.shrink, rows: Vec::new(), results: Vec::new() };
+    let mut session = Session {
+        registry,
+        terminal,
+        options,
+        is_json,
+        shrink: args.shrink,
+        explore: args.explore,
+        rows: Vec::new(),
+        results: Vec::new(),
+    };
     for defect in &declared {
         session.defect(defect)?;
     }
@@ -68,12 +79,15 @@ pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal)
         exit::EXPECTED if !unreadable.is_empty() => exit::BAD_FILE,
         exit::EXPECTED if rows.iter().any(|row| row.canary.is_none()) => exit::OTHER,
         exit::EXPECTED if terminal.is_interrupted() => exit::INTERRUPTED,
+        exit::EXPECTED if rows.iter().any(Row::is_inconclusive) => exit::INCONCLUSIVE,
         code => code,
     })
 }
 
 /// How long each shrink may take.
 const TO_SHRINK: Duration = Duration::from_secs(60);
+/// How long each exploration may take.
+const TO_EXPLORE: Duration = Duration::from_secs(60);
 
 /// One invocation.
 struct Session<'a> {
@@ -83,6 +97,8 @@ struct Session<'a> {
     is_json: bool,
     /// Whether to shrink what is found.
     shrink: bool,
+    /// Whether to find out how few faults show each.
+    explore: bool,
     rows: Vec<Row>,
     /// Of the canaries and of their twins.
     results: Vec<ScenarioResult>,
@@ -115,6 +131,12 @@ impl Session<'_> {
             {
                 of.shrunk = self.shrunk(&*canary.compiled, &*fixed, found.seed);
             }
+            if let Some(of) = row.canary.as_mut().filter(|_| self.explore) {
+                of.fewest = Some(self.fewest(canary)?);
+            }
+            if self.explore && self.terminal.is_interrupted() {
+                break;
+            }
             self.row(row)?;
             self.results.extend([caught, twin]);
         }
@@ -127,6 +149,15 @@ impl Session<'_> {
         let mended = guarded(|| fixed.run(&shrunk.schedule));
         let needs_defect = mended.violation.is_none();
         Some(ShrunkTo { from: shrunk.from, to: shrunk.to, runs: shrunk.runs, wall, needs_defect })
+    }
+
+    /// How few faults show it.
+    fn fewest(&self, canary: &Canary) -> Result<Fewest, Stop> {
+        let halt = Arc::new(AtomicBool::new(false));
+        let watch = Watch::new(Some(TO_EXPLORE), self.terminal.interrupted(), Arc::clone(&halt));
+        let fewest = canary.fewest_faults(self.registry, self.options.jobs, &halt);
+        watch.end();
+        fewest.map_err(|error| Stop::Failed(format!("cannot explore {}: {error}", canary.entry.name())))
     }
 
     fn run(&mut self, name: &str, compiled: &dyn Compiled) -> Result<ScenarioResult, Stop> {

@@ -217,13 +217,13 @@ impl Session<'_> {
 }
 
 /// Ends a search when its time is up or somebody has pressed Ctrl-C, also within its largest piece of work.
-struct Watch {
+pub(super) struct Watch {
     done: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
 }
 
 impl Watch {
-    fn new(limit: Option<Duration>, interrupted: Arc<AtomicBool>, halt: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(limit: Option<Duration>, interrupted: Arc<AtomicBool>, halt: Arc<AtomicBool>) -> Self {
         let (started, done) = (Instant::now(), Arc::new(AtomicBool::new(false)));
         let is_done = Arc::clone(&done);
         let thread = thread::spawn(move || {
@@ -237,7 +237,7 @@ impl Watch {
         Watch { done, thread }
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.done.store(true, Ordering::Relaxed);
         self.thread.thread().unpark();
         // It only sets a flag, so it cannot have panicked.

@@ -11,7 +11,7 @@ use indicatif::HumanCount;
 use sim_core::search::shrink::Size;
 
 use super::table::{counted, long};
-use crate::defects::{Canary, Declared};
+use crate::defects::{Canary, Declared, Fewest};
 use crate::runner::ScenarioResult;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -50,6 +50,8 @@ pub struct Caught {
     pub fixed_violates: Option<String>,
     /// What the run in which it was found was shrunk to; `None` if it was not.
     pub shrunk: Option<ShrunkTo>,
+    /// How few faults show it; `None` if nobody asked.
+    pub fewest: Option<Fewest>,
 }
 
 /// What a failure was shrunk to, and from what.
@@ -108,6 +110,7 @@ impl Row {
                 fixed_seeds: fixed.tally.seeds,
                 fixed_violates: fixed.first_failure().map(violated),
                 shrunk: None,
+                fewest: None,
             }),
             ..Row::without_canary(declared)
         }
@@ -116,6 +119,16 @@ impl Row {
     /// Whether the defect was caught, and its fix holds.
     pub fn is_expected(&self) -> bool {
         self.canary.as_ref().is_some_and(|canary| canary.found.is_some() && canary.fixed_violates.is_none())
+    }
+
+    /// Whether it is not known how few faults show it, although somebody asked.
+    pub fn is_inconclusive(&self) -> bool {
+        self.canary.as_ref().and_then(|canary| canary.fewest).is_some_and(|fewest| !fewest.is_known())
+    }
+
+    /// How few faults show it.
+    fn fewest_cell(&self) -> String {
+        self.canary.as_ref().and_then(|canary| canary.fewest).map_or("-".to_owned(), fewest_in_words)
     }
 
     /// What its failure was shrunk to, and how long that took.
@@ -157,12 +170,23 @@ impl Row {
     }
 }
 
+/// A number, or `-` if none that was tried is enough.
+fn fewest_in_words(fewest: Fewest) -> String {
+    match fewest {
+        Fewest::Faults(faults) => faults.to_string(),
+        Fewest::NotWithin(_) => "-".to_owned(),
+        Fewest::Other => "not it".to_owned(),
+        Fewest::Unknown => "time up".to_owned(),
+    }
+}
+
 /// How many defects the rows are about: one can have several canaries.
 pub fn distinct(rows: &[Row]) -> usize {
     rows.iter().map(|row| (&row.protocol, &row.id)).collect::<BTreeSet<_>>().len()
 }
 
-/// One line a canary, with styles; ends with a line break. What failures were shrunk to has columns only if any was.
+/// One line a canary, with styles; ends with a line break. What failures were shrunk to, and how few faults show them, have
+/// columns only if anybody asked.
 pub fn table(rows: &[Row]) -> String {
     let mut heading =
         ["system", "defect", "invariant", "found after", "at event", "without the defect"].map(str::to_owned).to_vec();
@@ -170,10 +194,17 @@ pub fn table(rows: &[Row]) -> String {
     if shrunk {
         heading.extend(["faults+deviations", "shrunk to", "shrunk in"].map(str::to_owned));
     }
+    let explored = rows.iter().any(|row| row.canary.as_ref().is_some_and(|canary| canary.fewest.is_some()));
+    if explored {
+        heading.push("K".to_owned());
+    }
     let cells = |row: &Row| {
         let mut cells = row.cells().to_vec();
         if shrunk {
             cells.extend(row.shrunk_cells());
+        }
+        if explored {
+            cells.push(row.fewest_cell());
         }
         cells
     };
@@ -329,6 +360,7 @@ pub(crate) mod tests {
             fixed_seeds: 40,
             fixed_violates: None,
             shrunk: None,
+            fewest: None,
         };
         let missed = Caught { found: None, seeds: 40, scenario: "derby/defects/DERBY-3492".to_owned(), ..good.clone() };
         let other = Caught { instead: Some("no-leak".to_owned()), ..missed.clone() };

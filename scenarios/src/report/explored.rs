@@ -10,7 +10,7 @@ use sim_core::{Deviation, Fault, PlannedFault, Schedule, Site, Trigger};
 use super::failure::{Again, quoted};
 use super::table::{counted, long};
 use super::words;
-use crate::explore::{Plan, is_certificate};
+use crate::explore::{Plan, is_certificate, is_void};
 use crate::format::{Scenario, schedule};
 
 /// What was enumerated, what came of it, and how long it took.
@@ -52,6 +52,9 @@ pub fn explored(scenario: &Scenario, plan: &Plan, exploration: &Exploration, wal
             counted(exploration.distinct_states(), "distinct state"),
             odds_of_confusion(exploration.distinct_states())
         );
+    } else if is_void(exploration) {
+        let why = "nothing could be placed: the window has no event, or what is to break in it is broken already";
+        let _ = writeln!(text, "VOID {}  {why}", scenario.name);
     } else if exploration.counterexample.is_none() {
         let _ = writeln!(text, "INCOMPLETE {}  nothing was violated so far; {took}", scenario.name);
     }

@@ -49,6 +49,8 @@ enum Line<'a> {
         fixed_seeds: u64,
         #[serde(flatten)]
         shrunk: Option<ShrunkFields>,
+        #[serde(flatten)]
+        explored: Option<ExploredFields>,
     },
     Shrink {
         scenario: &'a str,
@@ -115,6 +117,13 @@ impl<'a> Cause<'a> {
             message: &first.violation.message,
         }
     }
+}
+
+/// What `defects --explore` adds to a line.
+#[derive(Serialize)]
+struct ExploredFields {
+    fewest_faults: Option<u32>,
+    explored: bool,
 }
 
 /// What `defects --shrink` adds to a line.
@@ -211,6 +220,9 @@ pub fn defect(row: &Row) -> String {
             shrink_s: shrunk.wall.as_secs_f64(),
             shrunk_needs_defect: shrunk.needs_defect,
         }),
+        explored: caught
+            .and_then(|canary| canary.fewest)
+            .map(|fewest| ExploredFields { fewest_faults: fewest.faults(), explored: fewest.is_known() }),
     })
 }
 

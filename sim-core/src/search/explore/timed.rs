@@ -211,6 +211,10 @@ impl<'a> Explorer<'a> {
             return Ok(result);
         }
         result.places = frame.count_places(start());
+        // Ended early, neither has seen all of the calm run.
+        if self.halt.load(Ordering::Relaxed) {
+            return Ok(result);
+        }
 
         for breaks in 1..=u32::from(self.faults) + u32::from(self.deviations) {
             let left = Left::new(breaks as u8, self.faults, self.deviations);
