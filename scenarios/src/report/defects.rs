@@ -282,12 +282,14 @@ pub fn summary(rows: &[Row], wall: Duration) -> String {
     )
 }
 
-/// The page that lists all defects, in Markdown.
-pub fn page(declared: &[Declared]) -> String {
+/// The page that lists all defects, in Markdown; `fewest` says with how few faults a canary shows its defect.
+pub fn page(declared: &[Declared], fewest: impl Fn(&Canary) -> Fewest) -> String {
     let mut text = String::from(
         "# Defects\n\nEvery historical bug that can be switched back on, by system. `fencepost defects` catches them all, \
          and shows that\nwhat catches them passes when they are off. A latent one has no fix upstream; the protocol here \
-         has one.\n\nThis page is made from what the protocols declare. To bring it up to date:\n\n```console\n$ \
+         has one.\n\nK is the smallest number of faults that show a defect without any seed, placed on the calm run of its canary by \
+         `fencepost explore`:\n0 if that run shows it by itself, `-` if it takes more than the canary's table `[explore]` allows, or chance \
+         in what is not placed (clocks\nthat are off, commands, connections that are reset, the moment of a step).\n\nThis page is made from what the protocols declare. To bring it up to date:\n\n```console\n$ \
          UPDATE_DEFECTS=1 cargo test -p tests --test defects\n```\n",
     );
     let mut system = None;
@@ -296,7 +298,7 @@ pub fn page(declared: &[Declared]) -> String {
             let count = declared.iter().filter(|other| other.system == defect.system).count();
             let _ = write!(
                 text,
-                "\n## {}\n\n{}.\n\n| defect | upstream | protocol | cause | breaks | to see it |\n|---|---|---|---|---|---|\n",
+                "\n## {}\n\n{}.\n\n| defect | upstream | protocol | cause | breaks | K | to see it |\n|---|---|---|---|---|---|---|\n",
                 defect.system,
                 counted(count as u64, "defect")
             );
@@ -304,14 +306,16 @@ pub fn page(declared: &[Declared]) -> String {
         let invariants: BTreeSet<&str> = defect.canaries.iter().map(Canary::invariant).collect();
         let commands = defect.canaries.iter().map(|canary| format!("`fencepost fuzz {}`", canary.entry.name()));
         let quoted: Vec<String> = invariants.iter().map(|invariant| format!("`{invariant}`")).collect();
+        let fewest = defect.canaries.iter().filter_map(|canary| fewest(canary).faults()).min();
         let _ = writeln!(
             text,
-            "| {} | {} | `{}` | {} | {} | {} |",
+            "| {} | {} | `{}` | {} | {} | {} | {} |",
             defect.defect.id,
             upstream(defect.defect.id),
             defect.protocol,
             sentence(defect.defect.about),
             quoted.join(", "),
+            fewest.map_or("-".to_owned(), |fewest| fewest.to_string()),
             commands.collect::<Vec<_>>().join("<br>")
         );
     }
