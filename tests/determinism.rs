@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use scenarios::catalogue::Catalogue;
-use scenarios::registry::{Compiled, Registry};
+use scenarios::registry::{Compiled, Engine, Registry};
 use scenarios::runner::{self, Options, ScenarioResult, Which};
 use sim_core::search::{Seeds, guarded};
 use tests::{fencepost, workspace};
@@ -42,6 +42,31 @@ fn one_thread_and_several_come_to_the_same() {
         let (one, several) = (campaign(&*compiled, 1), campaign(&*compiled, 5));
         assert_eq!(one.tally, several.tally, "{name}");
     }
+}
+
+/// madsim keeps seeds of its own in threads: each run has to have a fresh one.
+#[test]
+fn madsim_comes_to_the_same_on_any_thread_and_in_another_process() {
+    let engine = Engine::Madsim;
+    let options = |jobs| Options { seeds: Which::Seeds(Seeds::one(0)), jobs, exhaustive: true, ..Options::default() };
+    let campaign = |compiled: &dyn Compiled, jobs| {
+        runner::run(compiled, &[], &options(jobs), |_| ControlFlow::Continue(())).expect("threads can be started")
+    };
+    for (name, compiled) in scenarios() {
+        let compiled = engine.host(compiled);
+        let (one, several) = (campaign(&*compiled, 1), campaign(&*compiled, 5));
+        assert_eq!(one.tally, several.tally, "{name}");
+        let (outcome, trace) = compiled.record(&compiled.schedule(0));
+        assert_eq!(outcome, compiled.run(&compiled.schedule(0)), "{name}");
+        assert!(!trace.entries.is_empty(), "{name}");
+    }
+    let arguments = ["run", "lease/partition", "--engine", "madsim", "--seed", "0", "--message-format", "json"];
+    let output = fencepost().args(arguments).output().expect("the command can be run");
+    let line = String::from_utf8(output.stdout).expect("JSON is text");
+    let line: serde_json::Value = serde_json::from_str(line.lines().next().expect("a line")).expect("it is JSON");
+    let here = scenarios().into_iter().find(|(name, _)| name == "lease/partition").expect("it is bundled").1;
+    let here = campaign(&*engine.host(here), 1);
+    assert_eq!(line["trace_hash"], format!("{:#018x}", here.tally.trace_hash()));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use scenarios::catalogue::{Catalogue, Entry};
 use scenarios::cli::Environment;
 use scenarios::defects::without_defects;
 use scenarios::format::FileError;
-use scenarios::registry::{Compiled, Registry};
+use scenarios::registry::{Compiled, Engine, Registry};
 use scenarios::report::failure::{self, Again};
 use scenarios::runner::{self, Options, Which};
 
@@ -88,6 +88,7 @@ fn run(name: &str, entry: &Entry, compiled: &dyn Compiled, options: &Options) ->
         program: "fencepost".to_owned(),
         name: name.to_owned(),
         argument: entry.argument(),
+        engine: Engine::Native,
         test_package: Some("tests".to_owned()),
     };
     let mut text = String::from("\n");

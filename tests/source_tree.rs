@@ -12,6 +12,11 @@ const EXCEPTIONS: &[Exception] = &[
         reason: "a campaign runs seeds side by side, each in a world of its own",
     },
     Exception {
+        path: "sim-core/src/host/madsim.rs",
+        rule: "threads",
+        reason: "madsim keeps seeds of hash maps in the thread, so each run has one of its own",
+    },
+    Exception {
         path: "sim-core/src/search/guard.rs",
         rule: "globals",
         reason: "the panic hook is the process's own, and says nothing while a campaign expects panics",

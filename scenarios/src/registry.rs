@@ -62,6 +62,7 @@
 
 mod compiled;
 mod config;
+mod engine;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
@@ -75,6 +76,8 @@ use sim_core::trace::Trace;
 use sim_core::{Actor, Cluster, Defect, Instant, Kind, Member, Named, Outcome, Property, Protocol, Schedule};
 use toml::Spanned;
 use toml::de::DeValue;
+
+pub use engine::Engine;
 
 use crate::format::{FileError, Scenario, Span, nearest};
 
@@ -206,6 +209,18 @@ pub trait Compiled: Send + Sync {
 
     /// The same with everything that happened written down. The outcome is the same as that of [`Compiled::run`].
     fn record(&self, schedule: &Schedule) -> (Outcome, Trace);
+
+    /// The engine of [`Compiled::run`] and [`Compiled::record`].
+    fn engine(&self) -> Engine {
+        Engine::Native
+    }
+
+    /// Runs a schedule on madsim, to its end or to the first violation; with everything written down if it is to be
+    /// recorded.
+    ///
+    /// # Panics
+    /// If this program was built without madsim's simulator.
+    fn run_on_madsim(&self, schedule: &Schedule, record: bool) -> (Outcome, Trace);
 
     /// The kinds of the protocol's messages.
     fn message_kinds(&self) -> &'static [&'static str];

@@ -13,7 +13,7 @@ use sim_core::{Class, Outcome};
 
 use crate::cause;
 use crate::format::{self, Expect, Scenario};
-use crate::registry::Compiled;
+use crate::registry::{Compiled, Engine};
 use crate::regressions::Regression;
 
 /// What to run of a scenario, and how.
@@ -29,6 +29,8 @@ pub struct Options {
     pub jobs: usize,
     /// Runs every seed twice and compares.
     pub check_determinism: bool,
+    /// What runs the nodes.
+    pub engine: Engine,
     /// Runs all seeds of a canary, and not only until the first violation that it expects.
     pub exhaustive: bool,
 }
@@ -42,6 +44,7 @@ impl Default for Options {
             time: None,
             jobs: 0,
             check_determinism: false,
+            engine: Engine::default(),
             exhaustive: false,
         }
     }

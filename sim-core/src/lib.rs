@@ -93,6 +93,7 @@ mod copy;
 mod disk;
 mod fault;
 pub mod history;
+pub mod host;
 mod invariant;
 mod links;
 mod node;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::copy::copied_by_field;
+use crate::queue::Entry;
 use crate::world::{Choice, hasher};
 use crate::{Actor, Check, Class, Fired, Instant, Invariant, LookBack, NodeId, Touched, World};
 
@@ -164,14 +165,7 @@ impl<A: Actor> Run<A> {
     /// Handles the next event like [`Run::step`]; a panic is a violation like any other.
     #[inline]
     pub(crate) fn advance(&mut self) -> Progress {
-        let mut progress = Progress::Ended;
-        match self.guarded(|run| {
-            progress = run.step();
-            None
-        }) {
-            Some(violation) => Progress::Violated(violation),
-            None => progress,
-        }
+        self.caught(Run::step)
     }
 
     /// Makes this run equal to one that it was a copy of, and which has not changed since.
@@ -196,11 +190,10 @@ impl<A: Actor> Run<A> {
 
     /// Lets one of the things happen that can, and checks what it touched.
     pub(crate) fn choose(&mut self, choice: Choice) -> Progress {
-        let violation = self.guarded(|run| match run.world.choose(choice).map(|touched| run.check(touched)) {
-            Some(Progress::Violated(violation)) => Some(violation),
-            _ => None,
-        });
-        violation.map_or(Progress::Event, Progress::Violated)
+        self.caught(|run| match run.world.choose(choice) {
+            Some(touched) => run.check(touched),
+            None => Progress::Event,
+        })
     }
 
     /// [`Run::fingerprint`] without anything that only a clock tells.
@@ -243,6 +236,58 @@ impl<A: Actor> Run<A> {
                 format!("more than {} events without any progress of time", self.limits.events_at_one_instant);
             return Progress::Violated(self.violation(NO_EVENT_STORM, Class::Safety, node_of(touched), message));
         }
+        self.happened(touched)
+    }
+
+    /// Lets something happen that another engine brings about, and checks what it touched.
+    pub(crate) fn bring(&mut self, now: Instant, entry: Entry) -> Progress {
+        self.caught(|run| {
+            while let Some(touched) = run.world.strike_on_event(now) {
+                match run.happened(touched) {
+                    Progress::Event => {}
+                    other => return other,
+                }
+            }
+            match run.world.happen(now, entry) {
+                Some(touched) => run.happened(touched),
+                None => Progress::Event,
+            }
+        })
+    }
+
+    /// When an invariant wants to be asked, or the run may end: whichever is earlier.
+    pub(crate) fn look_at(&self) -> Instant {
+        self.next_ask.min(self.end())
+    }
+
+    /// Asks the invariants that wanted to be asked by now, and ends the run if it is time.
+    pub(crate) fn look(&mut self, now: Instant) -> Progress {
+        self.caught(|run| {
+            run.world.advance_to(now);
+            if run.next_ask <= now
+                && let Progress::Violated(violation) = run.ask()
+            {
+                return Progress::Violated(violation);
+            }
+            match run.end() <= now {
+                true => Progress::Ended,
+                false => Progress::Event,
+            }
+        })
+    }
+
+    /// Takes a panic for the violation that it is.
+    fn caught(&mut self, body: impl FnOnce(&mut Self) -> Progress) -> Progress {
+        let mut progress = Progress::Event;
+        let panicked = self.guarded(|run| {
+            progress = body(run);
+            None
+        });
+        panicked.map_or(progress, Progress::Violated)
+    }
+
+    /// Checks what an event touched.
+    fn happened(&mut self, touched: Touched) -> Progress {
         if self.world.events() > self.limits.events {
             let message = format!("more than {} events in one run", self.limits.events);
             return Progress::Violated(self.violation(EVENT_BUDGET, Class::Liveness, node_of(touched), message));

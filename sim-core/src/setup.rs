@@ -7,6 +7,7 @@ use crate::{Actor, BufferLimits, HostId, NodeId};
 
 /// The cluster, its network and its disks, and how to build an actor for each node. Shared by all runs of a
 /// campaign.
+#[derive(Clone)]
 pub struct Setup<A: Actor> {
     /// The nodes, in the order of their numbers.
     pub nodes: Vec<NodeSetup>,

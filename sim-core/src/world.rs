@@ -6,6 +6,7 @@ mod effects;
 mod faults;
 mod fingerprint;
 mod fork;
+mod hosted;
 mod untimed;
 mod view;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 pub(crate) use fingerprint::hasher;
 pub(crate) use fork::Sent;
+pub(crate) use hosted::{Bringer, Pipe};
 use slab::Slab;
 use tracing::level_filters::LevelFilter;
 pub(crate) use untimed::Choice;
@@ -92,6 +94,8 @@ pub struct World<A: Actor> {
     /// Filled and emptied by each hash of the state; kept for its memory.
     pending: Vec<(u64, u64, u64)>,
     recorder: Option<Box<Recorder>>,
+    /// Whether another engine carries datagrams.
+    hosted: bool,
 }
 
 impl<A: Actor> World<A> {
@@ -138,6 +142,7 @@ impl<A: Actor> World<A> {
             effects: Vec::new(),
             pending: Vec::new(),
             recorder: None,
+            hosted: false,
         }
     }
 

@@ -9,6 +9,7 @@ use sim_core::Instant;
 use sim_core::search::{Seeds, Shard, parse_seed};
 
 use crate::format::Breaks;
+use crate::registry::Engine;
 
 /// Deterministic simulation testing of failover protocols.
 ///
@@ -141,6 +142,10 @@ pub struct How {
     #[arg(long)]
     pub check_determinism: bool,
 
+    /// What runs the nodes: `native`, or `madsim`, a simulator that others have written.
+    #[arg(long, value_name = "ENGINE", default_value_t)]
+    pub engine: Engine,
+
     /// Write down what was run to this file; if it is there already, go on where it ends.
     #[arg(long, value_name = "FILE")]
     pub journal: Option<PathBuf>,
@@ -202,6 +207,10 @@ pub struct ReplayArgs {
     /// Run what this file says, instead of what a seed makes of the scenario.
     #[arg(long, value_name = "FILE", conflicts_with = "seed")]
     pub schedule: Option<PathBuf>,
+
+    /// What runs the nodes: `native`, or `madsim`, on which a seed is another run.
+    #[arg(long, value_name = "ENGINE", default_value_t, conflicts_with = "schedule")]
+    pub engine: Engine,
 
     /// Show every event, and not only those that matter most.
     #[arg(long)]

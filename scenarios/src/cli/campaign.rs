@@ -9,7 +9,7 @@ use std::time::Duration;
 use sim_core::search::Shard;
 
 use super::Environment;
-use super::args::{FuzzArgs, How, RunArgs};
+use super::args::{FuzzArgs, How, Reporting, RunArgs};
 use super::exit::Stop;
 use super::journaled::Journaled;
 use super::reporter::Reporter;
@@ -17,7 +17,7 @@ use super::terminal::Terminal;
 use crate::catalogue::{Catalogue, Entry};
 use crate::format::FileError;
 use crate::journal::Verb;
-use crate::registry::{Compiled, Registry};
+use crate::registry::{Compiled, Engine, Registry};
 use crate::report::failure::Again;
 use crate::report::table;
 use crate::runner::{self, Options, Past, ScenarioResult, Which};
@@ -45,6 +45,7 @@ pub fn fuzz(args: FuzzArgs, registry: &Registry, terminal: &mut Terminal) -> Res
 
 /// What the arguments say, and the environment where they say nothing.
 fn options(named: Option<Which>, time: Option<Duration>, how: &How) -> Result<Options, Stop> {
+    refuse_to_keep(&how.report, how.engine)?;
     let environment = Environment::read().map_err(Stop::Usage)?;
     // A limit of time is about as many seeds as fit into it, and not about those that the environment names; and the
     // other way round.
@@ -55,8 +56,19 @@ fn options(named: Option<Which>, time: Option<Duration>, how: &How) -> Result<Op
         time: time.or(environment.time.filter(|_| is_silent)),
         jobs: how.jobs.or(environment.jobs).unwrap_or(0),
         check_determinism: how.check_determinism,
+        engine: how.engine,
         ..Options::default()
     })
+}
+
+/// What fails on another engine need not fail on the one that runs the seeds that are kept.
+pub fn refuse_to_keep(report: &Reporting, engine: Engine) -> Result<(), Stop> {
+    match report.keep && engine != Engine::Native {
+        true => {
+            Err(Stop::Usage(format!("seeds of {engine} cannot be kept: kept seeds run on `native`; leave out --keep")))
+        }
+        false => Ok(()),
+    }
 }
 
 /// Each with its place among all that are selected.
@@ -134,6 +146,7 @@ pub fn again(entry: &Entry) -> Again {
         program: program.map_or_else(|| "fencepost".to_owned(), |program| program.to_string_lossy().into_owned()),
         name: entry.name().to_owned(),
         argument: entry.argument(),
+        engine: Engine::Native,
         test_package: is_tested.then(|| "tests".to_owned()),
     }
 }
@@ -164,7 +177,7 @@ impl Session<'_> {
 
     fn run_one(&mut self, number: usize, entry: &Entry) -> Result<(ScenarioResult, Option<Box<dyn Compiled>>), Stop> {
         let compiled = match entry.load(self.registry) {
-            Ok(compiled) => compiled,
+            Ok(compiled) => self.options.engine.host(compiled),
             Err(error) => {
                 self.reporter.terminal.print_problems(&error)?;
                 let error = one_line(&error);

@@ -1,7 +1,7 @@
 //! `fencepost merge`: the journals of shards, as one campaign.
 
 use super::args::MergeArgs;
-use super::campaign::one_line;
+use super::campaign::{self, one_line};
 use super::exit::{self, Stop};
 use super::journaled::listed;
 use super::reporter::Reporter;
@@ -33,6 +33,7 @@ pub fn merge(args: MergeArgs, registry: &Registry, terminal: &mut Terminal) -> R
         })
         .collect::<Result<_, _>>()?;
 
+    campaign::refuse_to_keep(&args.report, header.engine)?;
     let mut gaps = shards.missing();
     let mut reporter = Reporter::new(registry, terminal, args.report, header.verb == Verb::Fuzz);
     let mut compiled = Vec::new();
@@ -40,7 +41,7 @@ pub fn merge(args: MergeArgs, registry: &Registry, terminal: &mut Terminal) -> R
         let loaded = match entry.load(registry) {
             Ok(loaded) => {
                 gaps.extend(shards.unfinished(number, loaded.scenario()));
-                Ok(loaded)
+                Ok(header.engine.host(loaded))
             }
             Err(error) => {
                 reporter.terminal.print_problems(&error)?;

@@ -9,7 +9,7 @@ use sim_core::{Class, Outcome, Schedule};
 use super::campaign;
 use crate::catalogue::Entry;
 use crate::format::Scenario;
-use crate::registry::{Compiled, Registry};
+use crate::registry::{Compiled, Engine, Registry};
 use crate::report::html::{self, Found, PropertyRow, Section, Verdict};
 use crate::report::story::Recording;
 use crate::report::table;
@@ -79,7 +79,10 @@ impl Page {
             headline,
             facts,
             properties: properties(compiled.scenario(), registry, &result.tally, false),
-            commands: failure.map(|failure| ("Replay it", replay(entry, failure.seed))).into_iter().collect(),
+            commands: failure
+                .map(|failure| ("Replay it", replay(entry, compiled.engine(), failure.seed)))
+                .into_iter()
+                .collect(),
             recorded: failure.map(|failure| record(compiled, compiled.schedule(failure.seed))),
         });
     }
@@ -128,8 +131,8 @@ pub fn record(compiled: &dyn Compiled, schedule: Schedule) -> Recorded {
     (schedule, outcome, trace)
 }
 
-fn replay(entry: &Entry, seed: u64) -> String {
-    campaign::again(entry).replay(seed)
+fn replay(entry: &Entry, engine: Engine, seed: u64) -> String {
+    campaign::again(entry).on(engine).replay(seed)
 }
 
 fn facts(tally: &Tally) -> Vec<(&'static str, String)> {

@@ -13,7 +13,7 @@ use super::terminal::Terminal;
 use super::{Environment, campaign, write_file};
 use crate::catalogue::Entry;
 use crate::format::{FileError, schedule};
-use crate::registry::{Compiled, Registry};
+use crate::registry::{Compiled, Engine, Registry};
 use crate::report::story::Recording;
 use crate::report::timeline;
 
@@ -23,7 +23,7 @@ pub fn replay(args: &ReplayArgs, registry: &Registry, terminal: &mut Terminal) -
     let entry = campaign::select_one(&source.scenario(args)?, "replay", registry)?;
     let prepared = entry.load(registry).and_then(|compiled| {
         let schedule = source.schedule(&*compiled, registry)?;
-        Ok((compiled, schedule))
+        Ok((args.engine.host(compiled), schedule))
     });
     let (compiled, schedule) = match prepared {
         Ok(prepared) => prepared,
@@ -40,7 +40,7 @@ pub fn replay(args: &ReplayArgs, registry: &Registry, terminal: &mut Terminal) -
     let options = timeline::Options { width: terminal.width(), color: terminal.color(), all: args.all };
     terminal.print(&timeline::render(recording, &options))?;
     let verdict = match outcome.violation.clone() {
-        Some(violation) => campaign::again(&entry).headline(&Failure { seed, violation }),
+        Some(violation) => campaign::again(&entry).on(args.engine).headline(&Failure { seed, violation }),
         None => format!(
             "PASS {}  seed {seed:#x}\n  t={} event #{}   nothing was violated; trace hash {:#018x}\n",
             scenario.name, outcome.end, outcome.events, outcome.trace_hash
@@ -49,7 +49,7 @@ pub fn replay(args: &ReplayArgs, registry: &Registry, terminal: &mut Terminal) -
     terminal.print(&format!("\n{verdict}"))?;
     let code = outcome.violation.as_ref().map_or(exit::EXPECTED, |violation| exit::of_class(violation.class));
     if let Some(path) = &args.html {
-        let page = Page::of_one(&*compiled, registry, source.again(&entry), (schedule, outcome, trace));
+        let page = Page::of_one(&*compiled, registry, source.again(&entry, args.engine), (schedule, outcome, trace));
         write_file(path, &page.render())?;
         terminal.print(&format!("  page:   {}\n", path.display()))?;
     }
@@ -93,8 +93,8 @@ impl<'a> Source<'a> {
     }
 
     /// The command that shows the run again.
-    fn again(&self, entry: &Entry) -> String {
-        let again = campaign::again(entry);
+    fn again(&self, entry: &Entry, engine: Engine) -> String {
+        let again = campaign::again(entry).on(engine);
         match self {
             Source::Seed(seed) => again.replay(*seed),
             Source::File { path, .. } => again.replay_schedule(path),

@@ -11,7 +11,7 @@ use super::page::Page;
 use super::terminal::Terminal;
 use super::{shrink, write_file};
 use crate::catalogue::Entry;
-use crate::registry::{Compiled, Registry};
+use crate::registry::{Compiled, Engine, Registry};
 use crate::report::{failure, json, junit, table};
 use crate::runner::ScenarioResult;
 
@@ -95,7 +95,8 @@ impl<'a> Reporter<'a> {
         result: &ScenarioResult,
         compiled: Option<&dyn Compiled>,
     ) -> Result<String, Stop> {
-        let again = again(entry);
+        let engine = compiled.map_or(Engine::Native, Compiled::engine);
+        let again = again(entry).on(engine);
         let mut text = String::new();
         if let Some(divergence) = &result.divergence {
             text += &save(entry, divergence.seed, again.divergence(divergence));
@@ -119,7 +120,7 @@ impl<'a> Reporter<'a> {
                     .map_err(|error| Stop::Failed(format!("cannot keep the seed in {}: {error}", path.display())))?;
                 let already = if new { "" } else { " already" };
                 text += &format!("  kept:   {}{already}\n", path.display());
-            } else if env::var_os("CI").is_none() {
+            } else if env::var_os("CI").is_none() && engine == Engine::Native {
                 text += &failure::how_to_keep(&path, failure);
             }
         }
@@ -137,7 +138,8 @@ impl<'a> Reporter<'a> {
 
     /// Reduces a failure to its cause as far as the time goes; the lines that say so.
     fn shrink(&mut self, entry: &Entry, compiled: &dyn Compiled, seed: u64) -> Result<String, Stop> {
-        if self.how.no_shrink || self.to_shrink.is_zero() {
+        // Only the native engine can be told what becomes of a single message.
+        if self.how.no_shrink || self.to_shrink.is_zero() || compiled.engine() != Engine::Native {
             return Ok(String::new());
         }
         let Some((told, path)) = shrink::shown(self.to_shrink, entry, compiled, seed, self.terminal)? else {

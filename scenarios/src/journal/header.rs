@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sim_core::search::{Seeds, Shard};
 
+use crate::registry::Engine;
 use crate::report::failure::quoted;
 use crate::runner::{Options, Which};
 
@@ -23,7 +24,7 @@ pub struct Header {
     /// Tells the program from other builds of it: a protocol that was changed makes another program.
     pub build: String,
     /// What runs the nodes.
-    pub engine: String,
+    pub engine: Engine,
     /// `run` or `fuzz`.
     pub verb: Verb,
     /// Which part of the campaign, such as `2/4`; all of it if not given.
@@ -76,7 +77,7 @@ impl Header {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: super::lines::fingerprint(&std::env::current_exe()?)?,
-            engine: "native".to_owned(),
+            engine: options.engine,
             verb,
             shard: shard.map(|shard| shard.to_string()),
             endless: seeds.is_none() && options.time.is_some(),
@@ -108,7 +109,7 @@ impl Header {
             }
         };
         campaign("it is of", format!("`{}`", self.verb.name()), format!("`{}`", other.verb.name()));
-        campaign("its engine is", self.engine.clone(), other.engine.clone());
+        campaign("its engine is", self.engine.to_string(), other.engine.to_string());
         campaign("its seeds are", self.seeds_text(), other.seeds_text());
         campaign("each seed is run", self.times().to_owned(), other.times().to_owned());
         campaign("its scenarios are", self.names(), other.names());
@@ -150,6 +151,7 @@ impl Header {
             shard: self.shard().filter(|_| self.verb == Verb::Fuzz),
             time: self.endless.then_some(std::time::Duration::MAX),
             check_determinism: self.check_determinism,
+            engine: self.engine,
             exhaustive: self.verb == Verb::Fuzz,
             ..Options::default()
         }

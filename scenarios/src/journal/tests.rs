@@ -8,6 +8,7 @@ use sim_core::{Class, Fired, NodeId, Outcome, Violation};
 use tempfile::TempDir;
 
 use super::*;
+use crate::registry::Engine;
 use crate::regressions::Regression;
 
 fn header() -> Header {
@@ -16,7 +17,7 @@ fn header() -> Header {
         format: FORMAT,
         version: "1.0.0".to_owned(),
         build: "abc".to_owned(),
-        engine: "native".to_owned(),
+        engine: Engine::Native,
         verb: Verb::Fuzz,
         shard: None,
         seeds: Some(Seeds::first(1000)),

@@ -122,6 +122,20 @@ impl<P: Protocol> Compiled for Ready<P> {
         (outcome, run.world.trace().cloned().unwrap_or_default())
     }
 
+    #[cfg(madsim)]
+    fn run_on_madsim(&self, schedule: &Schedule, record: bool) -> (Outcome, Trace) {
+        let run = |world: World<P::Actor>| {
+            let invariants = self.scenario.invariants.iter().filter_map(|spec| invariant::<P>(spec, &self.cluster));
+            Run::new(world, invariants.collect(), self.scenario.limits)
+        };
+        sim_core::host::madsim::run(&self.setup, schedule, run, record)
+    }
+
+    #[cfg(not(madsim))]
+    fn run_on_madsim(&self, _: &Schedule, _: bool) -> (Outcome, Trace) {
+        unreachable!("an engine that is not there has no name")
+    }
+
     fn message_kinds(&self) -> &'static [&'static str] {
         <P::Actor as Actor>::Message::KINDS
     }

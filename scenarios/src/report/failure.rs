@@ -10,6 +10,7 @@ use sim_core::search::{Divergence, Failure};
 
 use crate::cause;
 use crate::format::Expect;
+use crate::registry::Engine;
 use crate::regressions::{self, Regression};
 use crate::runner::{ScenarioResult, Verdict};
 
@@ -27,11 +28,19 @@ pub struct Again {
     pub name: String,
     /// The scenario as an argument of the command: a path, or its name if it is built in.
     pub argument: String,
-    /// The package whose tests run every scenario file, if there is one here.
+    /// What ran the nodes.
+    pub engine: Engine,
+    /// The package whose tests run every scenario file on the native engine, if there is one here.
     pub test_package: Option<String>,
 }
 
 impl Again {
+    /// The same on another engine.
+    #[must_use]
+    pub fn on(self, engine: Engine) -> Self {
+        Again { engine, test_package: self.test_package.filter(|_| engine == Engine::Native), ..self }
+    }
+
     /// A failing seed, in a few lines that end with a line break.
     pub fn failure(&self, failure: &Failure) -> String {
         self.headline(failure) + &self.lines(failure.seed)
@@ -69,7 +78,11 @@ impl Again {
 
     /// The command that runs a seed again.
     pub fn replay(&self, seed: u64) -> String {
-        format!("{} replay {} --seed {seed:#x}", quoted(&self.program), quoted(&self.argument))
+        let engine = match self.engine {
+            Engine::Native => String::new(),
+            other => format!(" --engine {other}"),
+        };
+        format!("{} replay {} --seed {seed:#x}{engine}", quoted(&self.program), quoted(&self.argument))
     }
 
     /// The command that runs a schedule from a file again; the file says which scenario it belongs to.
@@ -201,6 +214,7 @@ mod tests {
             program: "fencepost".to_owned(),
             name: "artemis/failback".to_owned(),
             argument: "scenarios/artemis/failback.toml".to_owned(),
+            engine: Engine::Native,
             test_package: Some("tests".to_owned()),
         };
         insta::assert_snapshot!(again.failure(&failure("alpha and beta are both LIVE for node-id 1")), @r"
@@ -217,6 +231,7 @@ mod tests {
             program: "fencepost".to_owned(),
             name: "mine".to_owned(),
             argument: "my files/mine.toml".to_owned(),
+            engine: Engine::Native,
             test_package: None,
         };
         insta::assert_snapshot!(again.failure(&failure("alpha is LIVE\nbeta is LIVE")), @r"

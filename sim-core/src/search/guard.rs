@@ -65,7 +65,7 @@ fn quietly<T>(run: impl FnOnce() -> T) -> (thread::Result<T>, Option<Panic>) {
 
 /// Does something in whose runs handlers may panic, which is noted there and not printed. Any other panic goes on, and says
 /// what it was: what was left undone must not be taken for done.
-pub(super) fn silencing<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn silencing<T>(work: impl FnOnce() -> T) -> T {
     match quietly(work) {
         (Ok(result), _) => result,
         (Err(_), Some(Panic { text, place })) => panic!("the search could not go on: {text}, at {place}"),

@@ -17,5 +17,6 @@ pub use explore::{
     odds_of_confusion,
 };
 pub use guard::guarded;
+pub(crate) use guard::silencing;
 pub use seeds::{ParseSeedError, ParseSeedsError, ParseShardError, Seeds, Shard, parse_seed};
 pub use tally::{CauseTally, Chunk, Failure, FaultTally, InvariantTally, Tally};

@@ -450,6 +450,7 @@ impl<A: Actor> World<A> {
     /// retransmission. A request for a new connection that has yet to arrive is none of the old ones.
     pub(super) fn reset_stalled_peers(&mut self, node: NodeId) {
         let now = self.now;
+        let on_the_way: Vec<ConnectionId> = if self.hosted { self.requests_on_the_way().collect() } else { Vec::new() };
         let ids: Vec<_> = self
             .pairs
             .iter_mut()
@@ -458,7 +459,8 @@ impl<A: Actor> World<A> {
                 let ours = pair.node(side) == node && pair.end(side) == End::Closed;
                 let opening = pair.end(side.other()) == End::Opening;
                 let pipe = pair.pipe(side.other());
-                let to_come = opening && (pipe.last_arrival >= now || !pipe.waiting.is_empty());
+                let to_come =
+                    opening && (pipe.last_arrival >= now || !pipe.waiting.is_empty() || on_the_way.contains(id));
                 (ours && !to_come && pipe.silent_since.is_some()).then_some((*id, side))
             })
             .collect();

@@ -89,7 +89,7 @@ impl<A: Actor> World<A> {
                 Action::Delay(by) => passage = passage.later(by),
             }
         }
-        let cut = self.links.is_cut(from, to);
+        let cut = self.links.is_cut(from, to) && !self.hosted;
         if self.recorder.is_some() {
             let deviation = drawn.deviation_from(self.links.calm_passage(from, to));
             self.record_deviation(Site::Link(from, to), moment, deviation);
@@ -97,6 +97,7 @@ impl<A: Actor> World<A> {
                 (Some((fault, Action::Drop)), ..) => Fate::Dropped { fault: self.fault_id(fault) },
                 (_, true, _) => Fate::Cut,
                 (_, _, Passage::Lost) => Fate::Lost,
+                _ if self.hosted => Fate::Waits,
                 (_, _, Passage::Once(latency)) => Fate::Arrives(vec![Instant::from_nanos(self.now + latency)]),
                 (_, _, Passage::Twice(a, b)) => {
                     Fate::Arrives([a, b].map(|latency| Instant::from_nanos(self.now + latency)).to_vec())

@@ -38,6 +38,7 @@ impl<A: Actor> Clone for World<A> {
             effects: Vec::new(),
             pending: Vec::new(),
             recorder: self.recorder.clone(),
+            hosted: self.hosted,
         }
     }
 
@@ -75,6 +76,7 @@ impl<A: Actor> World<A> {
             effects: _,
             pending: _,
             recorder,
+            hosted,
         } = source;
         self.setup.clone_from(setup);
         self.schedule.clone_from(schedule);
@@ -88,6 +90,7 @@ impl<A: Actor> World<A> {
         self.marks.clone_from(marks);
         self.recorder.clone_from(recorder);
         (self.now, self.events, self.hash, self.handling) = (*now, *events, *hash, *handling);
+        self.hosted = *hosted;
         // A handler that panicked may have left some.
         self.effects.clear();
     }
