@@ -77,7 +77,7 @@ use sim_core::{Actor, Cluster, Defect, Instant, Kind, Member, Named, Outcome, Pr
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub use engine::Engine;
+pub use engine::{Engine, objection_to};
 
 use crate::format::{FileError, Scenario, Span, nearest};
 
@@ -213,6 +213,11 @@ pub trait Compiled: Send + Sync {
     /// The engine of [`Compiled::run`] and [`Compiled::record`].
     fn engine(&self) -> Engine {
         Engine::Native
+    }
+
+    /// Names of the nodes that are asynchronous code, which only madsim can run.
+    fn asynchronous(&self) -> &[String] {
+        &[]
     }
 
     /// Runs a schedule on madsim, to its end or to the first violation; with everything written down if it is to be

@@ -114,7 +114,7 @@ macro_rules! kinds {
 ///
 /// # Panics
 /// A panic in a handler ends the run as a violation named `no-panic`.
-pub trait Actor: Clone + Hash + Sized {
+pub trait Actor: Clone + Hash + 'static {
     /// What nodes say to each other.
     type Message: Clone + Debug + Hash + Kind;
     /// The node's timers, one enum. Setting a timer that is already set re-arms it.

@@ -46,6 +46,13 @@ pub trait Protocol: Send + Sync + 'static {
     /// Builds the actors of a cluster that [`Protocol::validate`] has accepted.
     fn factory(cluster: &Cluster<Self::Config>) -> Factory<Self::Actor>;
 
+    /// The code of a node that is asynchronous code; its actor only stands for it. Only madsim can run such a cluster.
+    #[cfg(madsim)]
+    fn program(cluster: &Cluster<Self::Config>, node: NodeId) -> Option<crate::host::Program<Self::Actor>> {
+        let _ = (cluster, node);
+        None
+    }
+
     /// The property called `name`, for this cluster. `within` is how long a liveness property may take after the
     /// last fault has ended; the protocol's own bound if `None`.
     fn invariant(

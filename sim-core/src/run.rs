@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::copy::copied_by_field;
-use crate::queue::Entry;
 use crate::world::{Choice, hasher};
 use crate::{Actor, Check, Class, Fired, Instant, Invariant, LookBack, NodeId, Touched, World};
 
@@ -240,7 +239,11 @@ impl<A: Actor> Run<A> {
     }
 
     /// Lets something happen that another engine brings about, and checks what it touched.
-    pub(crate) fn bring(&mut self, now: Instant, entry: Entry) -> Progress {
+    pub(crate) fn bring_about(
+        &mut self,
+        now: Instant,
+        event: impl FnOnce(&mut World<A>) -> Option<Touched>,
+    ) -> Progress {
         self.caught(|run| {
             while let Some(touched) = run.world.strike_on_event(now) {
                 match run.happened(touched) {
@@ -248,7 +251,7 @@ impl<A: Actor> Run<A> {
                     other => return other,
                 }
             }
-            match run.world.happen(now, entry) {
+            match event(&mut run.world) {
                 Some(touched) => run.happened(touched),
                 None => Progress::Event,
             }

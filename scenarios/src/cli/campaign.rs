@@ -17,7 +17,7 @@ use super::terminal::Terminal;
 use crate::catalogue::{Catalogue, Entry};
 use crate::format::FileError;
 use crate::journal::Verb;
-use crate::registry::{Compiled, Engine, Registry};
+use crate::registry::{Compiled, Engine, Registry, objection_to};
 use crate::report::failure::Again;
 use crate::report::table;
 use crate::runner::{self, Options, Past, ScenarioResult, Which};
@@ -185,6 +185,11 @@ impl Session<'_> {
                 return Ok((ScenarioResult::error(entry.name(), error), None));
             }
         };
+        if let Some(objection) = objection_to(&*compiled) {
+            self.reporter.terminal.print_error(&format!("error: {objection}\n"))?;
+            self.journaled.unreadable(number, &objection);
+            return Ok((ScenarioResult::error(entry.name(), objection), None));
+        }
         let regressions = match entry.regressions() {
             Ok(regressions) => regressions,
             Err(error) => {

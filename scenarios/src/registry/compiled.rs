@@ -10,10 +10,10 @@ use sim_core::search::shrink::{Observed, Trial};
 use sim_core::search::{Exploration, Explorer, Orders, Untimed};
 use sim_core::trace::Trace;
 use sim_core::{
-    Actor, Class, Cluster, Instant, Invariant, Kind, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World,
+    Actor, Class, Cluster, Instant, Invariant, Kind, NodeId, NodeSetup, Outcome, Protocol, Run, Schedule, Setup, World,
 };
 
-use super::{Compiled, Complaint};
+use super::{Compiled, Complaint, objection_to};
 use crate::format::{FileError, InvariantSpec, Scenario};
 use crate::nemesis;
 
@@ -22,6 +22,8 @@ pub(super) struct Ready<P: Protocol> {
     names: Vec<String>,
     cluster: Cluster<P::Config>,
     setup: Arc<Setup<P::Actor>>,
+    /// Names of the nodes that are asynchronous code.
+    asynchronous: Vec<String>,
 }
 
 /// What a protocol has against a cluster.
@@ -65,7 +67,9 @@ impl<P: Protocol> Ready<P> {
             commands: commands.into_iter().filter_map(|(_, command)| command).collect(),
         };
         let names = scenario.members.iter().map(|member| member.name.clone()).collect();
-        Ok(Ready { scenario: scenario.clone(), names, cluster, setup: Arc::new(setup) })
+        let asynchronous = setup.node_ids().filter(|&node| is_asynchronous::<P>(&cluster, node));
+        let asynchronous = asynchronous.map(|node| setup.name(node).to_owned()).collect();
+        Ok(Ready { scenario: scenario.clone(), names, cluster, setup: Arc::new(setup), asynchronous })
     }
 
     fn start(&self, schedule: &Schedule) -> Run<P::Actor> {
@@ -73,11 +77,24 @@ impl<P: Protocol> Ready<P> {
     }
 
     fn start_with(&self, schedule: &Schedule, asks: impl Fn(&InvariantSpec) -> bool) -> Run<P::Actor> {
+        if let Some(objection) = objection_to(self) {
+            panic!("{objection}");
+        }
         let world = World::new(&self.setup, &Arc::new(schedule.clone()));
         let asked = self.scenario.invariants.iter().filter(|spec| asks(spec));
         let invariants = asked.filter_map(|spec| invariant::<P>(spec, &self.cluster));
         Run::new(world, invariants.collect(), self.scenario.limits)
     }
+}
+
+#[cfg(madsim)]
+fn is_asynchronous<P: Protocol>(cluster: &Cluster<P::Config>, node: NodeId) -> bool {
+    P::program(cluster, node).is_some()
+}
+
+#[cfg(not(madsim))]
+fn is_asynchronous<P: Protocol>(_: &Cluster<P::Config>, _: NodeId) -> bool {
+    false
 }
 
 fn bug<P: Protocol>(what: String) -> Complaint {
@@ -128,7 +145,12 @@ impl<P: Protocol> Compiled for Ready<P> {
             let invariants = self.scenario.invariants.iter().filter_map(|spec| invariant::<P>(spec, &self.cluster));
             Run::new(world, invariants.collect(), self.scenario.limits)
         };
-        sim_core::host::madsim::run(&self.setup, schedule, run, record)
+        let program = |node| P::program(&self.cluster, node);
+        sim_core::host::madsim::run(&self.setup, schedule, run, program, record)
+    }
+
+    fn asynchronous(&self) -> &[String] {
+        &self.asynchronous
     }
 
     #[cfg(not(madsim))]

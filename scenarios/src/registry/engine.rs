@@ -67,6 +67,19 @@ impl FromStr for Engine {
     }
 }
 
+/// Why a scenario cannot run on its engine; `None` if it can.
+pub fn objection_to(compiled: &dyn Compiled) -> Option<String> {
+    let nodes = compiled.asynchronous();
+    (compiled.engine() == Engine::Native && !nodes.is_empty()).then(|| {
+        format!(
+            "of `{}`, {} {} asynchronous code, which only madsim can run: add `--engine madsim`",
+            compiled.scenario().name,
+            nodes.join(", "),
+            if nodes.len() == 1 { "is" } else { "are" }
+        )
+    })
+}
+
 /// A scenario whose runs are madsim's.
 struct OnMadsim(Box<dyn Compiled>);
 
@@ -93,6 +106,10 @@ impl Compiled for OnMadsim {
 
     fn record(&self, schedule: &Schedule) -> (Outcome, Trace) {
         self.0.run_on_madsim(schedule, true)
+    }
+
+    fn asynchronous(&self) -> &[String] {
+        self.0.asynchronous()
     }
 
     fn run_on_madsim(&self, schedule: &Schedule, record: bool) -> (Outcome, Trace) {

@@ -19,6 +19,11 @@
 //! moment still comes in its order. Deviations, which name single messages of the native engine, mean nothing here, and
 //! nothing here can be forked, so whatever searches is the native engine's.
 //!
+//! # Nodes that are code
+//! A node can be asynchronous code instead of an actor ([`Program`]). It is killed, restarted, paused and cut off like any
+//! other, and has the latency and the loss of the network. Slowness, odd clocks, troubled disks and bad links cannot reach it: a
+//! schedule with those for such a node is refused. What it writes to madsim's file system survives a crash.
+//!
 //! # Determinism
 //! One seed is one run, on every thread and in every process. madsim keeps the seeds of hash maps in the thread, so each run
 //! has a thread of its own.
@@ -36,34 +41,37 @@ use madsim::time::{TimeHandle, sleep, timeout};
 use madsim::{Config, task};
 use tokio::sync::mpsc;
 
+use super::program::{Probe, Program};
 use super::stage::{Errand, Stage, until};
 use crate::queue::Entry;
-use crate::search::silencing;
+use crate::search::attempt;
 use crate::trace::Trace;
 use crate::world::{Bringer, Pipe};
-use crate::{Actor, Instant, NodeId, Outcome, Run, Schedule, Setup, World};
+use crate::{Actor, Context, Fault, Instant, NodeId, Outcome, Run, Schedule, Setup, World};
 
 /// Runs a schedule to its end or to the first violation. What madsim decides by chance is drawn from `schedule.seed` too.
-/// `make` puts invariants beside a world that has not started. If it is to be recorded, the trace says everything that
+/// `make` puts invariants beside a world that has not started; `program` says which nodes are asynchronous code. If it is to be recorded, the trace says everything that
 /// happened but when a message was to arrive, which nobody knows before; otherwise it is empty.
 ///
 /// What a schedule says about single messages ([`Schedule::deviations`]) means nothing here: no message of another engine
 /// is the one that was meant.
 ///
 /// # Panics
-/// If the operating system refuses the thread.
+/// If the operating system refuses the thread, or a planned fault cannot reach the asynchronous code that it is meant for.
 pub fn run<A: Actor>(
     setup: &Setup<A>,
     schedule: &Schedule,
     make: impl FnOnce(World<A>) -> Run<A> + Send,
+    program: impl Fn(NodeId) -> Option<Program<A>> + Sync,
     record: bool,
 ) -> (Outcome, Trace)
 where
     A::Command: Send + Sync,
 {
     thread::scope(|scope| {
-        let simulation = scope.spawn(|| silencing(|| simulate(setup, schedule, make, record)));
-        simulation.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let simulation = scope.spawn(|| attempt(|| simulate(setup, schedule, make, &program, record)));
+        // On this thread, where somebody may expect it.
+        simulation.join().expect("a panic is caught there").unwrap_or_else(|panic| panic!("{panic}"))
     })
 }
 
@@ -71,6 +79,7 @@ fn simulate<A: Actor>(
     setup: &Setup<A>,
     schedule: &Schedule,
     make: impl FnOnce(World<A>) -> Run<A>,
+    program: &dyn Fn(NodeId) -> Option<Program<A>>,
     record: bool,
 ) -> (Outcome, Trace) {
     let mut config = Config::default();
@@ -86,7 +95,26 @@ fn simulate<A: Actor>(
         run.world.record();
     }
     let runtime = Runtime::with_seed_and_config(schedule.seed, config);
-    runtime.block_on(Engine::play(Stage::new(run), setup.nodes.len()))
+    let programs: Vec<Option<Program<A>>> = setup.node_ids().map(program).collect();
+    refuse_what_cannot_be(setup, schedule, |node| programs[node.index()].is_some());
+    runtime.block_on(Engine::play(Stage::new(run), programs))
+}
+
+/// A fault that cannot be brought about must not look like one that changed nothing.
+fn refuse_what_cannot_be<A: Actor>(setup: &Setup<A>, schedule: &Schedule, is_program: impl Fn(NodeId) -> bool) {
+    for planned in &schedule.faults.faults {
+        let nodes = match &planned.fault {
+            Fault::Slow { node, .. } | Fault::Clock { node, .. } | Fault::Disk { node, .. } => vec![*node],
+            Fault::Degrade { from, to, .. } => vec![*from, *to],
+            _ => Vec::new(),
+        };
+        if let Some(node) = nodes.into_iter().find(|&node| is_program(node)) {
+            let (fault, name) = (planned.fault.kind(), setup.name(node));
+            panic!("{fault} cannot reach {name}, which is asynchronous code: plan it for actors only");
+        }
+    }
+    let odd = schedule.clocks.keys().find(|&&node| is_program(node));
+    assert!(odd.is_none(), "the clock of asynchronous code is madsim's: plan odd clocks for actors only");
 }
 
 const PORT: u16 = 1;
@@ -94,13 +122,31 @@ const TAG: u64 = 1;
 /// Between two looks whether something is due, if nothing happens.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
+/// Where messages of actors go.
 fn address(node: NodeId) -> SocketAddr {
     let [high, low] = node.0.to_be_bytes();
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 1 + high, low, 1)), PORT)
 }
 
+/// Where asynchronous code is reached.
+pub(super) fn address_of_process(node: NodeId) -> SocketAddr {
+    SocketAddr::new(
+        IpAddr::V4(Ipv4Addr::from_bits(u32::from_be_bytes([10, 128, 0, 1]) + u32::from(node.0) * 256)),
+        PORT,
+    )
+}
+
+/// Something that has come about.
+pub(super) enum Happened<A: Actor> {
+    Entry(Entry),
+    /// The code of a process shows something.
+    Shown(NodeId, u32, Box<dyn FnOnce(&mut A, &mut Context<A>) + Send>),
+    /// It has come to its end.
+    Returned(NodeId, u32),
+}
+
 /// The cluster as madsim knows it.
-struct Engine {
+struct Engine<A: Actor> {
     handle: Handle,
     start: Duration,
     /// What no node does by itself, by its time and place in the order.
@@ -108,10 +154,12 @@ struct Engine {
     machines: Vec<Machine>,
     /// madsim's numbers of the processes.
     processes: Vec<task::NodeId>,
+    /// The code of those nodes that are asynchronous code.
+    programs: Vec<Option<Program<A>>>,
     /// The sending ends of connections.
     pipes: BTreeMap<Pipe, mpsc::UnboundedSender<Entry>>,
     /// Where events go that have come about.
-    happened: mpsc::UnboundedSender<Entry>,
+    happened: mpsc::UnboundedSender<Happened<A>>,
 }
 
 struct Machine {
@@ -121,11 +169,11 @@ struct Machine {
     disk: Option<mpsc::UnboundedSender<Entry>>,
 }
 
-impl Engine {
+impl<A: Actor> Engine<A> {
     /// Plays a run to its end.
-    async fn play<A: Actor>(mut stage: Stage<A>, nodes: usize) -> (Outcome, Trace) {
+    async fn play(mut stage: Stage<A>, programs: Vec<Option<Program<A>>>) -> (Outcome, Trace) {
         let (happened, mut events) = mpsc::unbounded_channel();
-        let mut engine = Engine::new(nodes, happened).await;
+        let mut engine = Engine::new(programs, happened).await;
         loop {
             for errand in stage.errands() {
                 engine.carry_out(errand);
@@ -142,9 +190,13 @@ impl Engine {
             }
             let due =
                 engine.plan.first_entry().filter(|first| first.key().0 <= now.as_nanos()).map(|first| first.remove());
-            for entry in event.into_iter().chain(due) {
+            for happened in event.into_iter().chain(due.map(Happened::Entry)) {
                 if !stage.has_ended() {
-                    stage.bring(now, entry);
+                    match happened {
+                        Happened::Entry(entry) => stage.bring(now, entry),
+                        Happened::Shown(node, incarnation, what) => stage.show(now, node, incarnation, what),
+                        Happened::Returned(node, incarnation) => stage.halt(now, node, incarnation),
+                    }
                 }
             }
             if let Some(outcome) = stage.outcome() {
@@ -154,21 +206,22 @@ impl Engine {
         }
     }
 
-    async fn new(nodes: usize, happened: mpsc::UnboundedSender<Entry>) -> Self {
+    async fn new(programs: Vec<Option<Program<A>>>, happened: mpsc::UnboundedSender<Happened<A>>) -> Self {
         let handle = Handle::current();
         let mut machines = Vec::new();
         let mut processes = Vec::new();
-        for node in (0..nodes as u16).map(NodeId) {
+        for node in (0..programs.len() as u16).map(NodeId) {
             let machine = handle.create_node().name(format!("machine {node}")).ip(address(node).ip()).build();
             let endpoint = machine.spawn(Endpoint::bind(address(node))).await;
             let endpoint = endpoint.expect("the machine is up").expect("the address is free");
             machine.spawn(receive(endpoint.clone(), happened.clone()));
             machine.spawn(accept(endpoint.clone(), happened.clone()));
             machines.push(Machine { node: machine, endpoint, disk: None });
-            processes.push(handle.create_node().name(format!("process {node}")).build().id());
+            let process = handle.create_node().name(format!("process {node}")).ip(address_of_process(node).ip());
+            processes.push(process.build().id());
         }
         let start = TimeHandle::current().elapsed();
-        Engine { handle, start, plan: BTreeMap::new(), machines, processes, pipes: BTreeMap::new(), happened }
+        Engine { handle, start, plan: BTreeMap::new(), machines, processes, programs, pipes: BTreeMap::new(), happened }
     }
 
     /// Time since the run began.
@@ -179,22 +232,42 @@ impl Engine {
     fn carry_out(&mut self, errand: Errand) {
         let network = simulator::<NetSim>();
         let machine = |node: NodeId| self.machines[node.index()].node.id();
+        let process = |node: NodeId| self.processes[node.index()];
         match errand {
             Errand::Kill(node) => {
                 self.handle.kill(self.processes[node.index()]);
                 // What the next one syncs does not wait for this one.
                 self.machines[node.index()].disk = None;
             }
-            Errand::Start(node) => {
-                // One that is restarted without being killed keeps what it had.
-                self.handle.kill(self.processes[node.index()]);
-                self.handle.restart(self.processes[node.index()]);
-            }
+            Errand::Start(node, incarnation) => self.start(node, incarnation),
             Errand::Pause(node) => self.handle.pause(self.processes[node.index()]),
             Errand::Resume(node) => self.handle.resume(self.processes[node.index()]),
-            Errand::Cut(from, to) => network.clog_link(machine(from), machine(to)),
-            Errand::Mend(from, to) => network.unclog_link(machine(from), machine(to)),
+            Errand::Cut(from, to) => {
+                network.clog_link(machine(from), machine(to));
+                network.clog_link(process(from), process(to));
+            }
+            Errand::Mend(from, to) => {
+                network.unclog_link(machine(from), machine(to));
+                network.unclog_link(process(from), process(to));
+            }
             Errand::Bring(entry, bringer) => self.bring(entry, bringer),
+        }
+    }
+
+    /// A new process starts.
+    fn start(&mut self, node: NodeId, incarnation: u32) {
+        let id = self.processes[node.index()];
+        // One that is restarted without being killed keeps what it had.
+        self.handle.kill(id);
+        self.handle.restart(id);
+        if let (Some(program), Some(process)) = (&self.programs[node.index()], self.handle.get_node(id)) {
+            let probe = Probe { node, incarnation, happened: self.happened.clone() };
+            let happened = self.happened.clone();
+            let code = program(probe);
+            process.spawn(async move {
+                code.await;
+                _ = happened.send(Happened::Returned(node, incarnation));
+            });
         }
     }
 
@@ -246,7 +319,11 @@ impl Engine {
 }
 
 /// One thing after the other, each at its time.
-async fn in_turn(start: Duration, mut entries: mpsc::UnboundedReceiver<Entry>, happened: mpsc::UnboundedSender<Entry>) {
+async fn in_turn<A: Actor>(
+    start: Duration,
+    mut entries: mpsc::UnboundedReceiver<Entry>,
+    happened: mpsc::UnboundedSender<Happened<A>>,
+) {
     while let Some(entry) = entries.recv().await {
         later(until(now_since(start), entry.time), entry, happened.clone()).await;
     }
@@ -263,9 +340,9 @@ async fn wait_for(time: Duration) {
     }
 }
 
-async fn later(wait: Duration, entry: Entry, happened: mpsc::UnboundedSender<Entry>) {
+async fn later<A: Actor>(wait: Duration, entry: Entry, happened: mpsc::UnboundedSender<Happened<A>>) {
     wait_for(wait).await;
-    _ = happened.send(entry);
+    _ = happened.send(Happened::Entry(entry));
 }
 
 async fn send(endpoint: Endpoint, to: NodeId, wait: Duration, entry: Entry) {
@@ -273,10 +350,10 @@ async fn send(endpoint: Endpoint, to: NodeId, wait: Duration, entry: Entry) {
     _ = endpoint.send_to_raw(address(to), TAG, Box::new(entry)).await;
 }
 
-async fn receive(endpoint: Endpoint, happened: mpsc::UnboundedSender<Entry>) {
+async fn receive<A: Actor>(endpoint: Endpoint, happened: mpsc::UnboundedSender<Happened<A>>) {
     while let Ok((payload, _)) = endpoint.recv_from_raw(TAG).await {
         if let Ok(entry) = payload.downcast::<Entry>() {
-            _ = happened.send(*entry);
+            _ = happened.send(Happened::Entry(*entry));
         }
     }
 }
@@ -299,7 +376,7 @@ async fn stream(endpoint: Endpoint, to: NodeId, start: Duration, mut entries: mp
     }
 }
 
-async fn accept(endpoint: Endpoint, happened: mpsc::UnboundedSender<Entry>) {
+async fn accept<A: Actor>(endpoint: Endpoint, happened: mpsc::UnboundedSender<Happened<A>>) {
     while let Ok((sender, mut receiver, _)) = endpoint.accept1().await {
         let happened = happened.clone();
         task::spawn(async move {
@@ -307,7 +384,7 @@ async fn accept(endpoint: Endpoint, happened: mpsc::UnboundedSender<Entry>) {
             let _sender = sender;
             while let Ok(payload) = receiver.recv().await {
                 if let Ok(entry) = payload.downcast::<Entry>() {
-                    _ = happened.send(*entry);
+                    _ = happened.send(Happened::Entry(*entry));
                 }
             }
         });

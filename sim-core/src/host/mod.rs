@@ -7,4 +7,9 @@
 #[cfg(madsim)]
 pub mod madsim;
 #[cfg(madsim)]
+mod program;
+#[cfg(madsim)]
 mod stage;
+
+#[cfg(madsim)]
+pub use program::{Probe, Program};

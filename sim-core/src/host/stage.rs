@@ -5,15 +5,15 @@ use std::time::Duration;
 use crate::queue::Entry;
 use crate::trace::Trace;
 use crate::world::Bringer;
-use crate::{Actor, Instant, NodeId, Outcome, Progress, Run, Violation};
+use crate::{Actor, Context, Instant, NodeId, Outcome, Progress, Run, Violation};
 
 /// Something for the engine to do.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Errand {
     /// The process of a node has died: nothing of it is left.
     Kill(NodeId),
-    /// A new process has started there.
-    Start(NodeId),
+    /// A new process has started there; which one, counted.
+    Start(NodeId, u32),
     /// It stalls.
     Pause(NodeId),
     /// It goes on.
@@ -70,7 +70,19 @@ impl<A: Actor> Stage<A> {
 
     /// Lets something happen.
     pub fn bring(&mut self, now: Instant, entry: Entry) {
-        let progress = self.run.bring(now, entry);
+        let progress = self.run.bring_about(now, |world| world.happen(now, entry));
+        self.came_to(progress);
+    }
+
+    /// Lets the actor of a node see what the code that it stands for shows.
+    pub fn show(&mut self, now: Instant, node: NodeId, incarnation: u32, what: impl FnOnce(&mut A, &mut Context<A>)) {
+        let progress = self.run.bring_about(now, |world| world.show(now, node, incarnation, what));
+        self.came_to(progress);
+    }
+
+    /// The process of a node ends by itself.
+    pub fn halt(&mut self, now: Instant, node: NodeId, incarnation: u32) {
+        let progress = self.run.bring_about(now, |world| world.halt(now, node, incarnation));
         self.came_to(progress);
     }
 
@@ -110,7 +122,7 @@ impl<A: Actor> Stage<A> {
                 errands.push(Errand::Kill(node));
             }
             if another && now.up {
-                errands.push(Errand::Start(node));
+                errands.push(Errand::Start(node, now.incarnation));
             }
             if now.paused != (known.paused && !another) {
                 errands.push(if now.paused { Errand::Pause(node) } else { Errand::Resume(node) });

@@ -65,11 +65,21 @@ fn quietly<T>(run: impl FnOnce() -> T) -> (thread::Result<T>, Option<Panic>) {
 
 /// Does something in whose runs handlers may panic, which is noted there and not printed. Any other panic goes on, and says
 /// what it was: what was left undone must not be taken for done.
-pub(crate) fn silencing<T>(work: impl FnOnce() -> T) -> T {
+pub(super) fn silencing<T>(work: impl FnOnce() -> T) -> T {
     match quietly(work) {
         (Ok(result), _) => result,
         (Err(_), Some(Panic { text, place })) => panic!("the search could not go on: {text}, at {place}"),
         (Err(payload), None) => panic::resume_unwind(payload),
+    }
+}
+
+/// Does something that may panic, without a word; what the panic said, and where.
+#[cfg(madsim)]
+pub(crate) fn attempt<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    match quietly(work) {
+        (Ok(result), _) => Ok(result),
+        (Err(_), Some(Panic { text, place })) => Err(format!("{text}, at {place}")),
+        (Err(_), None) => Err("it unwound without a panic".to_owned()),
     }
 }
 

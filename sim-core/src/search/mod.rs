@@ -16,7 +16,8 @@ pub use explore::{
     Counterexample, Exploration, ExploreProgress, Explorer, Level, Menu, MessageMenu, Orders, Untimed,
     odds_of_confusion,
 };
+#[cfg(madsim)]
+pub(crate) use guard::attempt;
 pub use guard::guarded;
-pub(crate) use guard::silencing;
 pub use seeds::{ParseSeedError, ParseSeedsError, ParseShardError, Seeds, Shard, parse_seed};
 pub use tally::{CauseTally, Chunk, Failure, FaultTally, InvariantTally, Tally};

@@ -3,7 +3,7 @@
 
 use crate::connections::{Cargo, Flight, Packet, Side};
 use crate::queue::{Entry, Event};
-use crate::{Actor, ConnectionId, Instant, NodeId, Touched, World};
+use crate::{Actor, ConnectionId, Context, Instant, NodeId, Touched, World};
 
 /// What brings an event about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +71,27 @@ impl<A: Actor> World<A> {
     pub(crate) fn happen(&mut self, now: Instant, entry: Entry) -> Option<Touched> {
         let time = now.as_nanos().max(self.now);
         self.dispatch(Entry { time, ..entry })
+    }
+
+    /// Lets the actor of a node see what the code that it stands for shows, unless that was an earlier process.
+    pub(crate) fn show(
+        &mut self,
+        now: Instant,
+        node: NodeId,
+        incarnation: u32,
+        what: impl FnOnce(&mut A, &mut Context<A>),
+    ) -> Option<Touched> {
+        self.now = self.now.max(now.as_nanos());
+        if self.incarnation(node) != incarnation || !self.is_up(node) {
+            return None;
+        }
+        self.begin(node, 11, 0);
+        self.call(node, None, what)
+    }
+
+    /// A process ends by itself, unless it was an earlier one.
+    pub(crate) fn halt(&mut self, now: Instant, node: NodeId, incarnation: u32) -> Option<Touched> {
+        self.show(now, node, incarnation, |_, ctx| ctx.halt())
     }
 
     /// Lets a fault strike that was to strike as the next event, if there is one.
