@@ -247,17 +247,12 @@ impl Membership {
         if self.status != Status::Joining {
             return self.meets(other, ctx);
         }
-        // Of two groups that have not met, it joins the one that it heard of first: let in by both, it would have to leave
-        // both, and would never be let in by one alone.
-        let is_asked = |asked: &Address| asked.node != self.me.node && Some(*asked) != other.coordinator;
-        let is_joining_another = self.found.values().flatten().any(is_asked);
         self.found.insert(other.address, other.coordinator);
         match other.coordinator {
             // This node's own former process: there is no better witness of its death.
             Some(former) if former.node == self.me.node => {
                 ctx.send(other.address.node, Message::Suspect(former).into());
             }
-            Some(_) if is_joining_another => {}
             Some(coordinator) => {
                 ctx.cancel_timer(Timer::Discovery.into());
                 ctx.set_timer(Timer::Join.into(), self.config.join_timeout);
