@@ -136,11 +136,14 @@ pub(super) fn address_of_process(node: NodeId) -> SocketAddr {
     )
 }
 
+/// What code shows to the actor that stands for it.
+type Showing<A> = Box<dyn FnOnce(&mut A, &mut Context<A>) + Send>;
+
 /// Something that has come about.
 pub(super) enum Happened<A: Actor> {
     Entry(Entry),
     /// The code of a process shows something.
-    Shown(NodeId, u32, Box<dyn FnOnce(&mut A, &mut Context<A>) + Send>),
+    Shown(NodeId, u32, Showing<A>),
     /// It has come to its end.
     Returned(NodeId, u32),
 }
