@@ -80,7 +80,11 @@ impl<P: Protocol> Ready<P> {
         if let Some(objection) = objection_to(self) {
             panic!("{objection}");
         }
-        let world = World::new(&self.setup, &Arc::new(schedule.clone()));
+        self.watched(World::new(&self.setup, &Arc::new(schedule.clone())), asks)
+    }
+
+    /// Puts the invariants that are asked for beside a world.
+    fn watched(&self, world: World<P::Actor>, asks: impl Fn(&InvariantSpec) -> bool) -> Run<P::Actor> {
         let asked = self.scenario.invariants.iter().filter(|spec| asks(spec));
         let invariants = asked.filter_map(|spec| invariant::<P>(spec, &self.cluster));
         Run::new(world, invariants.collect(), self.scenario.limits)
@@ -141,10 +145,7 @@ impl<P: Protocol> Compiled for Ready<P> {
 
     #[cfg(madsim)]
     fn run_on_madsim(&self, schedule: &Schedule, record: bool) -> (Outcome, Trace) {
-        let run = |world: World<P::Actor>| {
-            let invariants = self.scenario.invariants.iter().filter_map(|spec| invariant::<P>(spec, &self.cluster));
-            Run::new(world, invariants.collect(), self.scenario.limits)
-        };
+        let run = |world| self.watched(world, |_| true);
         let program = |node| P::program(&self.cluster, node);
         sim_core::host::madsim::run(&self.setup, schedule, run, program, record)
     }
