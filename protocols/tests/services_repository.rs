@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use protocols::services::repository::{
-    Client, ClusterNodeId, Config, Descriptor, Event, Message, Path, Record, Standing, State, Store, Timer, Value,
+    Client, ClusterNodeId, Config, Descriptor, Event, Folder, Message, Path, Record, Standing, State, Store, Timer, Value,
 };
 use sim_core::{
     Actor, ClockSetting, Context, DiskTrouble, Fault, FaultPlan, Instant, NodeId, Schedule, Select, Setup, SyncToken,
@@ -85,7 +85,7 @@ impl User {
     fn work(&mut self, ctx: &mut Context<Node>) {
         // Two documents in turn: who sees the second must have seen the first.
         self.commits += 1;
-        let path = Path { folder: "doc", name: u64::from(ctx.node().0) * 2 + self.commits % 2 };
+        let path = Path { folder: Folder::named("doc"), name: u64::from(ctx.node().0) * 2 + self.commits % 2 };
         self.client.commit(path, Value([self.commits, 0, 0]), ctx);
         self.client.read_view(ctx);
         ctx.set_timer(Clock::Work, Duration::from_millis(700));

@@ -9,6 +9,7 @@ pub mod explore;
 pub mod format;
 pub mod journal;
 pub mod nemesis;
+pub mod real;
 pub mod registry;
 pub mod regressions;
 pub mod report;

@@ -65,11 +65,16 @@ mod config;
 mod engine;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use rayon::ThreadPoolBuildError;
+use ::tokio::sync::mpsc::Receiver;
 use schemars::generate::SchemaSettings;
+use sim_core::host::mirror::Follower;
+use sim_core::host::record::Told;
+use sim_core::host::tokio;
 use sim_core::search::shrink::{Observed, Trial};
 use sim_core::search::{Exploration, Explorer, Orders, Untimed};
 use sim_core::trace::Trace;
@@ -226,6 +231,19 @@ pub trait Compiled: Send + Sync {
     /// # Panics
     /// If this program was built without madsim's simulator.
     fn run_on_madsim(&self, schedule: &Schedule, record: bool) -> (Outcome, Trace);
+
+    /// Follows real processes, which bring the run about that a schedule makes of the scenario; with everything written down
+    /// if it is to be recorded. `None` if the protocol does not say how its messages are written down.
+    fn follow(&self, schedule: &Schedule, record: bool) -> Option<Box<dyn Follower>>;
+
+    /// Runs one node as this process, until it stops. `None` as for [`Compiled::follow`].
+    fn live(
+        &self,
+        schedule: &Schedule,
+        options: &tokio::Options,
+        observer: &mut dyn tokio::Observer,
+        told: Receiver<Told>,
+    ) -> Option<io::Result<tokio::Ending>>;
 
     /// The kinds of the protocol's messages.
     fn message_kinds(&self) -> &'static [&'static str];

@@ -8,13 +8,15 @@ use std::fmt::{self, Debug};
 use std::hash::Hash;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::history::Operation;
 use crate::schedule::{NodeRandom, Randomness};
 use crate::time::nanos;
 use crate::{Instant, LocalClock};
 
 /// A node of the cluster, numbered from zero in the order of the set-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub u16);
 
 impl NodeId {
@@ -170,7 +172,7 @@ pub trait Actor: Clone + Hash + 'static {
 }
 
 /// Identifies a connection: the node that opened it and its running number there, unique for a whole run.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ConnectionId {
     /// The node that called [`Context::connect`].
     pub initiator: NodeId,
@@ -185,7 +187,7 @@ impl Debug for ConnectionId {
 }
 
 /// What has happened to a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ConnectionEvent {
     /// The peer has accepted the connection that this node opened.
     Opened(ConnectionId),
@@ -200,7 +202,7 @@ pub enum ConnectionEvent {
 }
 
 /// Why a connection ended or did not come about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CloseReason {
     /// The peer closed it after sending all that it had to send.
     Finished,
@@ -228,7 +230,7 @@ pub struct Connection {
 }
 
 /// Names one [`Context::sync`]. Counts up at each node, restarts included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SyncToken(pub u64);
 
 /// Something that a handler wants done. Contexts collect them; whoever runs the actor carries them out in order.
@@ -307,6 +309,13 @@ pub struct NodeCounters {
     pub(crate) connections: u32,
     pub(crate) syncs: u64,
     pub(crate) random: NodeRandom,
+}
+
+impl NodeCounters {
+    /// The numbers of the n-th process of a node on a machine that remembers nothing else of the earlier ones.
+    pub(crate) fn of_process(n: u32) -> Self {
+        NodeCounters { connections: n << 20, syncs: u64::from(n) << 32, random: NodeRandom::from_number(n << 20) }
+    }
 }
 
 /// Watermarks and capacity of each connection's send buffer, in bytes.

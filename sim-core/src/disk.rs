@@ -154,6 +154,13 @@ impl<R> Default for Disk<R> {
 }
 
 impl<R: Clone> Disk<R> {
+    /// A disk with these records, all durable.
+    pub fn holding(records: impl IntoIterator<Item = R>) -> Self {
+        let mut disk = Disk::default();
+        records.into_iter().for_each(|record| disk.durable.push(record));
+        disk
+    }
+
     pub fn append(&mut self, record: R) {
         self.tail.push_back(Write::Append(record));
     }
@@ -189,6 +196,15 @@ impl<R: Clone> Disk<R> {
             }
         }
         Some((sync, true))
+    }
+
+    /// The oldest sync under way has ended, well or not; `None` if it is another one.
+    pub fn sync_ended(&mut self, token: SyncToken, ok: bool) -> Option<()> {
+        let oldest = self.syncs.front().filter(|sync| sync.token == token)?.sequence;
+        self.failing += u32::from(!ok);
+        let ended = self.end_sync(oldest);
+        self.failing -= u32::from(!ok);
+        ended.map(|_| ())
     }
 
     /// Which of the syncs under way an entry of the event queue will end.

@@ -108,6 +108,7 @@ mod setup;
 mod time;
 mod timers;
 pub mod trace;
+mod wire;
 mod world;
 
 pub use actor::*;
@@ -119,4 +120,5 @@ pub use run::*;
 pub use schedule::{Baseline, Deviation, Deviations, Draw, Moment, Randomness, Schedule, Site};
 pub use setup::{DiskConfig, Factory, NetworkConfig, NodeSetup, Setup};
 pub use time::{ClockSetting, Instant, LocalClock};
+pub use wire::{Wire, Written};
 pub use world::World;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Actor, Class, Factory, HostId, Invariant, NodeId};
+use crate::{Actor, Class, Factory, HostId, Invariant, NodeId, Wire};
 
 /// A protocol that scenario files can name.
 ///
@@ -50,6 +50,11 @@ pub trait Protocol: Send + Sync + 'static {
     #[cfg(madsim)]
     fn program(cluster: &Cluster<Self::Config>, node: NodeId) -> Option<crate::host::Program<Self::Actor>> {
         let _ = (cluster, node);
+        None
+    }
+
+    /// How its values are written down, for real processes to exchange; without it a protocol can be simulated only.
+    fn wire() -> Option<Wire<Self::Actor>> {
         None
     }
 

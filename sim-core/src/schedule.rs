@@ -268,6 +268,11 @@ pub struct NodeRandom {
 }
 
 impl NodeRandom {
+    /// As if so many numbers had been drawn.
+    pub(crate) fn from_number(drawn: u32) -> Self {
+        NodeRandom { drawn }
+    }
+
     /// The node's next number: two words of a decision make one, so that a decision gives two numbers.
     pub(crate) fn next(&mut self, node: NodeId, randomness: &mut Randomness) -> u64 {
         let number = self.drawn;

@@ -8,6 +8,8 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A point on one clock, in nanoseconds since that clock read zero.
 ///
 /// The world's clock reads zero at the start of a run. A node's clock reads its own offset then; instants of
@@ -19,7 +21,7 @@ use std::time::Duration;
 /// let start = Instant::from_secs(14);
 /// assert_eq!((start + Duration::from_millis(203)).to_string(), "14.203s");
 /// ```
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Instant(u64);
 
 impl Instant {

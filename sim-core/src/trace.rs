@@ -75,6 +75,19 @@ impl Trace {
         self.entries.iter().for_each(|entry| hash.add_text(&format!("{entry:?}")));
         hash.value()
     }
+
+    /// The marks that were set, each once, in the order in which they were first set.
+    pub fn marks_in_order(&self) -> Vec<&'static str> {
+        let mut marks = Vec::new();
+        for entry in &self.entries {
+            if let What::Mark { name, .. } = entry.what
+                && !marks.contains(&name)
+            {
+                marks.push(name);
+            }
+        }
+        marks
+    }
 }
 
 /// One thing that happened.

@@ -5,6 +5,7 @@ mod connections;
 mod effects;
 mod faults;
 mod fingerprint;
+mod follow;
 mod fork;
 mod hosted;
 mod untimed;
@@ -13,6 +14,7 @@ mod view;
 use std::sync::Arc;
 
 pub(crate) use fingerprint::hasher;
+pub(crate) use follow::Occurrence;
 pub(crate) use fork::Sent;
 pub(crate) use hosted::{Bringer, Pipe};
 use slab::Slab;
@@ -96,6 +98,8 @@ pub struct World<A: Actor> {
     recorder: Option<Box<Recorder>>,
     /// Whether another engine carries datagrams.
     hosted: bool,
+    /// What there is to do for processes that bring everything about, if this world follows them.
+    followed: Option<Box<follow::Followed<A>>>,
 }
 
 impl<A: Actor> World<A> {
@@ -143,6 +147,7 @@ impl<A: Actor> World<A> {
             pending: Vec::new(),
             recorder: None,
             hosted: false,
+            followed: None,
         }
     }
 
@@ -332,11 +337,12 @@ impl<A: Actor> World<A> {
         handler: impl FnOnce(&mut A, &mut Context<A>),
     ) -> Option<Touched> {
         let _span = self.enter_span(node);
+        let world_now = self.followed.as_ref().map_or(Instant::from_nanos(self.now), |followed| followed.local);
         let state = &mut self.nodes[node];
         let actor = state.actor.as_mut().expect("only a process that is up handles events");
         let mut ctx = Context {
             node,
-            world_now: Instant::from_nanos(self.now),
+            world_now,
             clock: state.clock,
             via,
             effects: &mut self.effects,
@@ -359,6 +365,10 @@ impl<A: Actor> World<A> {
         if state.actor.is_some() || state.powered_off || self.schedule.absent.contains(&node) {
             return None;
         }
+        if self.is_started_elsewhere(node) {
+            return None;
+        }
+        let state = &mut self.nodes[node];
         state.actor = Some((self.setup.factory)(node));
         state.host_down = false;
         self.reset_stalled_peers(node);

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sim_core::history::{Call, Operation, Step};
 use sim_core::{Actor, ConnectionEvent, ConnectionId, Context, NodeId};
 
@@ -37,7 +38,7 @@ pub enum ClientMessage {
 }
 
 /// A client's timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ClientTimer {
     /// The next message is due.
     Next,

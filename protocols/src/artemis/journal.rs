@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Actor, Context};
 
 /// What a broker writes to its disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum JournalRecord {
     /// A durable message, by its duplicate-detection id.
     Message(u64),

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::{NodeId, kinds};
 
 use super::client::{ClientMessage, ClientTimer};
 
 /// A pair of brokers, or a single one, that shares one Artemis NodeID; numbered from zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PairId(pub u16);
 
 /// All messages.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// See [`ClientMessage::Attach`].
     Attach,
@@ -180,7 +181,7 @@ impl Message {
 }
 
 /// Why a live refuses a backup.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RegistrationProblem {
     /// It has a replica already.
     AlreadyReplicating,
@@ -189,7 +190,7 @@ pub enum RegistrationProblem {
 }
 
 /// The two steps of an orderly stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stopping {
     /// Stop was called: do not mind what ends from here on.
     StopCalled,
@@ -198,7 +199,7 @@ pub enum Stopping {
 }
 
 /// What a broker is to a starting one with the same NodeID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Claim {
     /// It serves.
     Live,
@@ -216,7 +217,7 @@ pub enum Claim {
 }
 
 /// What is asked in a vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Question {
     /// A backup that lost its live: is nobody LIVE under my NodeID?
     FailOver,
@@ -227,7 +228,7 @@ pub enum Question {
 }
 
 /// The brokers' timers and the clients'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// A client's.
     Client(ClientTimer),

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{
-    Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol,
-    SyncToken,
-};
+use sim_core::{Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, SyncToken, Wire};
 
 use super::broker::Broker;
 use super::client::Client;
@@ -181,6 +178,10 @@ impl Protocol for Artemis {
                 Node::Broker(Box::new(Broker::new(shared.clone(), node, pair, role != "backup")))
             }
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use sim_core::ConnectionId;
 
 /// A thread of a broker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Thread {
     /// Calls the ready listeners of all connections and (as was) their close listeners.
     EventLoop,

@@ -1,5 +1,6 @@
 //! What nodes say to each other, what they write down, their timers, and what they can be asked.
 
+use serde::{Deserialize, Serialize};
 use sim_core::{ConnectionId, Named};
 
 use super::config::HEADER;
@@ -12,7 +13,7 @@ pub type MessageId = u64;
 pub type Address = u32;
 
 /// What nodes say to each other, always on connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// A client or a bridge asks for a session.
     CreateSession,
@@ -105,7 +106,7 @@ sim_core::kinds!(Message {
 });
 
 /// Timers, and the ends of jobs on other threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// A thread of a broker goes on (a job).
     Run(Thread),
@@ -136,7 +137,7 @@ pub enum Timer {
 }
 
 /// What nodes write to their disks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// A message was accepted.
     Accepted {

@@ -63,6 +63,7 @@ mod session;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Actor, ConnectionEvent, Context, NodeId, SyncToken};
 
 pub use config::{Config, Defects, Settings};
@@ -79,7 +80,7 @@ use manager::Manager;
 pub type LockId = u64;
 
 /// How an acting live gives its place back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stopping {
     /// It has closed its clients.
     StopCalled,
@@ -88,7 +89,7 @@ pub enum Stopping {
 }
 
 /// What the nodes say to each other.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// See [`ClientMessage::Attach`].
     Attach,
@@ -224,7 +225,7 @@ impl From<ClientMessage> for Message {
 }
 
 /// The timers of all roles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// A client's.
     Client(ClientTimer),
@@ -263,7 +264,7 @@ impl From<ClientTimer> for Timer {
 }
 
 /// What is kept on a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// Broker: part of its journal, its activation sequence included.
     Journal(JournalRecord),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Class, Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol};
+use sim_core::{Class, Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol, Wire};
 
 use super::broker::Broker;
 use super::manager::Manager;
@@ -160,6 +160,10 @@ impl Protocol for ArtemisLockManager {
                 _ => Node::Client(Client::new(client, QUEUE, [settings.live, settings.backup])),
             }
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

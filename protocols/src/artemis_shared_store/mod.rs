@@ -62,6 +62,7 @@ mod mount;
 mod protocol;
 mod store;
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Actor, ConnectionEvent, Context, NodeId, SyncToken};
 
 pub use config::{Config, Defects, Settings};
@@ -74,7 +75,7 @@ use client::Client;
 use store::Store;
 
 /// The state byte of the lock file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LockState {
     /// No broker has ever served.
     #[default]
@@ -88,7 +89,7 @@ pub enum LockState {
 }
 
 /// The two locks of the lock file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Lock {
     /// Whoever serves.
     Primary,
@@ -97,7 +98,7 @@ pub enum Lock {
 }
 
 /// What the nodes say to each other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Client to broker: store this durable message.
     Send {
@@ -188,7 +189,7 @@ sim_core::kinds!(Message {
 });
 
 /// The timers of all roles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// Broker: try the lock or read the state byte again.
     Poll,
@@ -219,7 +220,7 @@ pub enum Timer {
 }
 
 /// What the store keeps on its disk.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// The state byte.
     State(LockState),

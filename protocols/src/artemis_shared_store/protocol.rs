@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Class, Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol};
+use sim_core::{Class, Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol, Wire};
 
 use super::broker::Broker;
 use super::client::Client;
@@ -155,6 +155,10 @@ impl Protocol for ArtemisSharedStore {
                 _ => Node::Client(Client::new(settings)),
             }
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

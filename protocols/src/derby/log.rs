@@ -3,12 +3,13 @@
 //! An instant is a position in the log in bytes. Replication stands or falls with both sides having the same record at
 //! the same instant, so a record knows the instant that it was first written at, and a log knows where it ends.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 use super::message::Record;
 
 /// What a log record says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Body {
     /// A transaction has changed something.
     Update(u64),
@@ -21,7 +22,7 @@ pub enum Body {
 }
 
 /// A log record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Entry {
     /// Where it begins, in bytes.
     pub instant: u64,
@@ -39,7 +40,7 @@ impl Entry {
 }
 
 /// The end of a log, or of a part of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
     /// The highest instant.
     pub instant: u64,

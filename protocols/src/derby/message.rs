@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::kinds;
 
 use super::log::{Entry, Position};
 
 /// All messages.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Master to slave, first on a connection: the version of the protocol.
     InitiateVersion {
@@ -91,7 +92,7 @@ kinds!(Message {
 });
 
 /// Why a slave says no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Problem {
     /// It speaks another version.
     Version,
@@ -102,7 +103,7 @@ pub enum Problem {
 }
 
 /// What is on a database's disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// A log record.
     Log(Entry),
@@ -119,7 +120,7 @@ pub enum Record {
 }
 
 /// How a slave came to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Promotion {
     /// Told by its master.
     Orderly,
@@ -128,7 +129,7 @@ pub enum Promotion {
 }
 
 /// The timers of databases and clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// The next chunk is due.
     Ship,

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use sim_core::NodeId;
 
 use super::defects::Defects;
@@ -14,7 +15,7 @@ use super::message::{Item, MessageId, QueueId, SessionId};
 use crate::services::membership::Address;
 
 /// A row of the message table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Row {
     /// The message.
     pub item: Item,
@@ -23,7 +24,7 @@ pub struct Row {
 }
 
 /// Acknowledgements that are prepared and not committed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PreparedTransaction {
     /// The session and its number there.
     pub id: (SessionId, u64),
@@ -37,7 +38,7 @@ pub struct PreparedTransaction {
 pub type Part = (NodeId, QueueId);
 
 /// What a server can ask of the database. Each is one transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Statement {
     /// The process of the node is this one from now on; these are the members of the group.
     Register(Address, Vec<Address>),
@@ -116,7 +117,7 @@ pub enum Statement {
 }
 
 /// What came of a statement.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Answer {
     /// It is done.
     Done,

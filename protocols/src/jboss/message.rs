@@ -1,5 +1,6 @@
 //! What nodes say to each other, what they wait for, and what an operator can ask.
 
+use serde::{Deserialize, Serialize};
 use sim_core::{ConnectionId, Kind, NodeId};
 
 use super::database::{Answer, Statement};
@@ -15,7 +16,7 @@ pub type MessageId = u64;
 pub type DeliveryId = u64;
 
 /// A client's session, by the client and which of its starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId {
     /// The client.
     pub client: NodeId,
@@ -24,7 +25,7 @@ pub struct SessionId {
 }
 
 /// A message as queues hold it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Item {
     /// Its id.
     pub id: MessageId,
@@ -33,7 +34,7 @@ pub struct Item {
 }
 
 /// An object that a client has made at a server, and makes again after a failover.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Object {
     /// The session.
     Session,
@@ -46,7 +47,7 @@ pub enum Object {
 }
 
 /// Why a client connects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Reason {
     /// For the first time, or because it was moved here.
     New,
@@ -57,7 +58,7 @@ pub enum Reason {
 }
 
 /// A delivery that a client has not been told to be acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Unacked {
     /// Which message.
     pub message: MessageId,
@@ -68,7 +69,7 @@ pub struct Unacked {
 }
 
 /// What nodes say to each other.
-#[derive(Clone, Debug, PartialEq, Hash)]
+#[derive(Clone, Debug, PartialEq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Between servers: group membership.
     Group(membership::Message),
@@ -187,7 +188,7 @@ impl From<membership::Message> for Message {
 }
 
 /// A node's timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// A server's group membership.
     Group(membership::Timer),

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{
-    Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol,
-    SyncToken,
-};
+use sim_core::{Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, SyncToken, Wire};
 
 use super::client::Client;
 use super::config::Config;
@@ -190,6 +187,10 @@ impl Protocol for Jboss {
             "client" => Node::Client(Box::new(Client::new(&shared, node))),
             _ => Node::Store(Box::new(Store::new(&shared))),
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sim_core::{ConnectionEvent, ConnectionId};
 
 use super::database::Answer;
@@ -22,7 +23,7 @@ use crate::services::membership::Address;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// One change of what is in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Copied {
     /// A message is in a queue, or back in it.
     Add(QueueId, Item),

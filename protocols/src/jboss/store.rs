@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use sim_core::{ConnectionId, Context, NodeId, SyncToken};
 
 use super::database::{Answer, Statement, Tables};
@@ -11,7 +12,7 @@ use super::message::Message;
 use super::protocol::Node;
 
 /// What is on its disk: each statement, who sent it, and under which number.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
     from: NodeId,
     number: u64,

@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::library::{AtMostOne, Eventually};
-use sim_core::{Cluster, Defect, Factory, Invariant, Named, NodeId, Property, Protocol};
+use sim_core::{Cluster, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, Wire};
 
 pub use config::Config;
 pub use defects::Defects;
@@ -148,6 +148,10 @@ impl Protocol for Lease {
             true => Node::Store(Store::new(defects)),
             false => Node::Member(Member::new(node, &members, store, &config, defects)),
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

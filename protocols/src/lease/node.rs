@@ -1,5 +1,6 @@
 //! One actor for both roles: what they say to each other, and which role handles what.
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Actor, Context, NodeId, SyncToken};
 
 use super::{Member, Store, role};
@@ -14,7 +15,7 @@ pub enum Node {
 }
 
 /// What nodes say to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Asks for the lease.
     Ask {
@@ -48,7 +49,7 @@ pub enum Message {
 sim_core::kinds!(Message { Ask, Grant, Refuse, Write });
 
 /// The timers of a member; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// The lease may be free.
     Campaign,
@@ -61,7 +62,7 @@ pub enum Timer {
 }
 
 /// What is on disk. Only the last record counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// A member has promised the lease.
     Promise {

@@ -1,12 +1,13 @@
 //! What nodes say, set, write down and are asked: the types of the services, put together.
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Kind, NodeId};
 
 use crate::services::coordination;
 use crate::services::power::{self, Mood};
 
 /// What nodes say to each other: only through the coordination service, and to power boards.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// To or from the coordination service.
     Coordination(coordination::Message),
@@ -47,7 +48,7 @@ impl From<power::Message> for Message {
 }
 
 /// What is on disks: only the services have any. A daemon keeps everything with the coordination service.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// Of the coordination service.
     Coordination(coordination::Record),
@@ -68,7 +69,7 @@ impl From<power::Record> for Record {
 }
 
 /// What waits or works at a node. A number tells one use from an earlier one that was abandoned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// Of the coordination service.
     Coordination(coordination::Timer),
@@ -115,7 +116,7 @@ impl From<power::Timer> for Timer {
 }
 
 /// What a keepalive collects statistics from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Collector {
     /// The storage cluster.
     Storage,
@@ -124,7 +125,7 @@ pub enum Collector {
 }
 
 /// How a collector's thread has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// Its result is in the queue.
     Result,

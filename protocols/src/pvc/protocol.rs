@@ -3,10 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{
-    Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol,
-    SyncToken,
-};
+use sim_core::{Actor, Cluster, ConnectionEvent, Constant, Context, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, SyncToken, Wire};
 
 use super::config::Config;
 use super::daemon::Daemon;
@@ -258,6 +255,10 @@ impl Protocol for Pvc {
                 None => Node::Daemon(Box::new(Daemon::new(&shared, node))),
             }
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

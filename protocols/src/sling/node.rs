@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Actor, Constant, Context, NodeId, SyncToken};
 
 use super::instance::Instance;
@@ -27,7 +28,7 @@ pub enum Node {
 }
 
 /// The timers; those of the repository's two halves are in its own module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// One of the repository.
     Repository(repository::Timer),
@@ -58,7 +59,7 @@ impl From<repository::Timer> for Timer {
 }
 
 /// What is on disk.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// Of the repository.
     Repository(repository::Record),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol};
+use sim_core::{Cluster, Constant, Defect, Factory, Invariant, Named, Property, Protocol, Wire};
 
 use super::defects::{DEFECTS, Defects};
 use super::instance::Instance;
@@ -118,6 +118,10 @@ impl Protocol for Sling {
             true => Node::Repository(Box::new(Store::new(shared.config.repository())), shared.clone()),
             false => Node::Instance(Box::new(Instance::new(shared.clone(), node, joiners.contains(&node)))),
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

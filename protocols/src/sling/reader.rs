@@ -3,23 +3,23 @@
 
 use sim_core::Instant;
 
-use crate::services::repository::{Client, ClusterNodeId, Descriptor, Path, Value};
+use crate::services::repository::{Client, ClusterNodeId, Descriptor, Folder, Path, Value};
 
 use super::view::{ClusterId, ElectionId, Member, SlingId, TopologyView};
 use super::{Config, Defects};
 
 /// `idMap[clusterNodeId] → slingId`.
-const ID_MAP: &str = "idMap";
+const ID_MAP: Folder = Folder::named("idMap");
 /// `leaderElectionId[slingId]`: prefix, start time, and whether there is one.
-const ELECTION_IDS: &str = "leaderElectionIds";
+const ELECTION_IDS: Folder = Folder::named("leaderElectionIds");
 /// `syncTokens[slingId]`: the number of the descriptor that the instance has told its listeners is changing, and when the
 /// activation that has told them started.
-const SYNC_TOKENS: &str = "syncTokens";
+const SYNC_TOKENS: Folder = Folder::named("syncTokens");
 /// `viewTokens[slingId]`: the number of the descriptor, a digest of the view that it would have them agree on, and the
 /// round in which it agrees.
-const VIEW_TOKENS: &str = "viewTokens";
+const VIEW_TOKENS: Folder = Folder::named("viewTokens");
 /// `properties[slingId]`.
-const PROPERTIES: &str = "properties";
+const PROPERTIES: Folder = Folder::named("properties");
 
 /// Where the name of a cluster node id is.
 pub(super) fn id_map(node: ClusterNodeId) -> Path {

@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sim_core::library::Always;
-use sim_core::{Cluster, Defect, Factory, Invariant, LookBack, Named, NodeId, Property, Protocol, World};
+use sim_core::{Cluster, Defect, Factory, Invariant, LookBack, Named, NodeId, Property, Protocol, World, Wire};
 
 pub use node::{Config, Manager, Message, Node, Phase, Resource, Timer};
 
@@ -95,6 +95,10 @@ impl Protocol for TwoPhaseCommit {
             true => Node::Manager(Manager::new(resources.iter().copied().collect(), &config, defects)),
             false => Node::Resource(Resource::new(manager, &config, defects)),
         })
+    }
+
+    fn wire() -> Option<Wire<Self::Actor>> {
+        Some(Wire::new())
     }
 
     fn invariant(name: &str, _: &Cluster<Config>, _: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sim_core::{Actor, Constant, Context, NodeId};
 
 use super::Defects;
@@ -39,7 +39,7 @@ pub enum Node {
 }
 
 /// What nodes say to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// I can commit.
     Prepared,
@@ -52,7 +52,7 @@ pub enum Message {
 sim_core::kinds!(Message { Prepared, Commit, Abort });
 
 /// The timers of both roles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// The work is done.
     Prepare,

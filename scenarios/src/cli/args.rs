@@ -1,5 +1,6 @@
 //! What can be typed: verbs, options, and the help that describes them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use sim_core::Instant;
 use sim_core::search::{Seeds, Shard, parse_seed};
 
 use crate::format::Breaks;
+use crate::real;
 use crate::registry::Engine;
 
 /// Deterministic simulation testing of failover protocols.
@@ -63,6 +65,10 @@ pub enum Verb {
     Explore(ExploreArgs),
     /// Reduces a failing seed to its cause: a few faults and odd messages, in a file that can be replayed
     Shrink(ShrinkArgs),
+    /// Runs a scenario as real processes that really break, and asks the same of what they did
+    Real(RealArgs),
+    /// Runs one node of a scenario as this process
+    Node(NodeArgs),
     /// Catches every historical defect, and shows that each is gone when it is fixed
     Defects(DefectsArgs),
     /// Reads scenario files and shows everything that is wrong with them
@@ -308,6 +314,78 @@ pub struct ShrinkArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = REAL_EXAMPLES)]
+pub struct RealArgs {
+    /// The scenario: a name such as `artemis/failback`, or a file.
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+
+    /// What its faults and the nodes' own draws are drawn by; decimal, or hexadecimal after 0x. [env: FENCEPOST_SEED]
+    #[arg(long, value_name = "SEED", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+
+    /// What connects the nodes.
+    #[arg(long, value_name = "NETWORK", default_value = "namespaces")]
+    pub network: real::Kind,
+
+    /// Seconds that pass for the protocol in one of the machine's, from 0.1 to 50.
+    #[arg(long, value_name = "N", value_parser = parse_speed, default_value = "1")]
+    pub speed: f64,
+
+    /// Keep the disks, what the processes complained of and the record of the run in this folder, which must be empty.
+    #[arg(long, value_name = "FOLDER")]
+    pub keep: Option<PathBuf>,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+
+    /// Write the run to this file as a web page.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = NODE_EXAMPLES)]
+pub struct NodeArgs {
+    /// The scenario: a name such as `artemis/failback`, or a file.
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+
+    /// The node, by its name in the scenario.
+    #[arg(value_name = "NODE")]
+    pub node: String,
+
+    /// Where it listens, for TCP and UDP; on the loopback interface, at port 7400 and so on by its number, if left out.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+
+    /// Where another node listens, such as `beta=10.0.0.2:7400`; on the loopback interface of this machine if left out.
+    #[arg(long = "peer", value_name = "NODE=ADDRESS", value_parser = parse_peer)]
+    pub peers: Vec<(String, SocketAddr)>,
+
+    /// The folder that is its disk; `fencepost-disks/NODE` if left out.
+    #[arg(long, value_name = "FOLDER")]
+    pub disk: Option<PathBuf>,
+
+    /// What its own draws are drawn by; decimal, or hexadecimal after 0x. [env: FENCEPOST_SEED]
+    #[arg(long, value_name = "SEED", value_parser = parse_seed)]
+    pub seed: Option<u64>,
+
+    /// Seconds that pass for the protocol in one of the machine's, from 0.1 to 50; the same for all nodes.
+    #[arg(long, value_name = "N", value_parser = parse_speed, default_value = "1")]
+    pub speed: f64,
+
+    /// Tells this cluster from others at the same addresses; the same for all of its nodes.
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    pub run: u64,
+
+    /// Speak to a supervisor over standard input and output, in frames.
+    #[arg(long, hide = true)]
+    pub supervised: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(after_long_help = DEFECTS_EXAMPLES)]
 pub struct DefectsArgs {
     /// Only those of this system: a folder of scenarios, such as `artemis`.
@@ -468,6 +546,29 @@ of the scenario, commands and clocks that are off. A scenario with a defect is s
 
 The exit code is 0 if a schedule was written, and 1 if the seed violates nothing.";
 
+const REAL_EXAMPLES: &str = "\
+Examples:
+  fencepost real artemis/failover                                     as root: in network namespaces
+  fencepost real lease/steady --network loopback --speed 10           as anybody, if nobody is parted
+  fencepost real pvc/contention-after-death --speed 10 --html run.html
+
+Each node is a process with sockets, a clock and a folder as its disk. Crashes kill it, pauses stop it, partitions let packets
+vanish between network namespaces; a scenario that plans what cannot be done to real processes is refused. What they note is
+merged, and the properties of the scenario are asked of it in every order that the clocks allow: what is violated in all of
+them has happened. The latency, loss and disks of the scenario mean nothing here.
+
+The exit code is 0 if nothing was violated, 10 or 11 if something was, whatever the file expects, 12 if an actor is no state
+machine, and 13 if it cannot be told in which order things happened.";
+
+const NODE_EXAMPLES: &str = "\
+Examples, each in a terminal of its own:
+  fencepost node lease/steady alpha
+  fencepost node lease/steady beta
+  fencepost node lease/steady gamma
+
+Says when its role changes and what marks it sets, until its actor stops or it is interrupted. It listens on the loopback
+interface unless told otherwise; whoever can reach it there can speak to it, as nothing is encrypted.";
+
 const DEFECTS_EXAMPLES: &str = "\
 Examples:
   fencepost defects                     every defect of every system
@@ -518,6 +619,19 @@ fn parse_break(text: &str) -> Result<(&'static str, Option<Duration>), String> {
         Some(time) => Ok((kind, Some(parse_time(time)?))),
         None => Ok((kind, None)),
     }
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if (0.1..=50.0).contains(&speed) => Ok(speed),
+        _ => Err(format!("`{text}` is not a number from 0.1 to 50")),
+    }
+}
+
+fn parse_peer(text: &str) -> Result<(String, SocketAddr), String> {
+    let wrong = || format!("`{text}` is not a node with an address; write one such as beta=10.0.0.2:7400");
+    let (node, address) = text.split_once('=').ok_or_else(wrong)?;
+    Ok((node.to_owned(), address.parse().map_err(|_| wrong())?))
 }
 
 /// A number of threads.

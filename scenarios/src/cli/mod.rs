@@ -22,7 +22,9 @@ mod explore;
 mod journaled;
 mod list;
 mod merge;
+mod node;
 mod page;
+mod real;
 mod replay;
 mod reporter;
 mod shrink;
@@ -68,6 +70,8 @@ fn dispatch(verb: Verb, registry: &Registry, terminal: &mut Terminal) -> Result<
         Verb::Run(args) => campaign::run(args, registry, terminal),
         Verb::Fuzz(args) => campaign::fuzz(args, registry, terminal),
         Verb::Merge(args) => merge::merge(args, registry, terminal),
+        Verb::Real(args) => real::real(&args, registry, terminal),
+        Verb::Node(args) => node::node(&args, registry, terminal),
         Verb::Replay(args) => replay::replay(&args, registry, terminal),
         Verb::Explore(args) => explore::explore(&args, registry, terminal),
         Verb::Shrink(args) => shrink::shrink(&args, registry, terminal),

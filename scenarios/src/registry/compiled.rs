@@ -1,10 +1,15 @@
 //! A scenario with its protocol's types put back in: what makes worlds of it and runs them.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::tokio::sync::mpsc::Receiver;
 use rayon::ThreadPoolBuildError;
 use serde::Deserialize;
+use sim_core::host::mirror::{Follower, Mirror};
+use sim_core::host::record::Told;
+use sim_core::host::tokio;
 use sim_core::library::Sometimes;
 use sim_core::search::shrink::{Observed, Trial};
 use sim_core::search::{Exploration, Explorer, Orders, Untimed};
@@ -157,6 +162,24 @@ impl<P: Protocol> Compiled for Ready<P> {
     #[cfg(not(madsim))]
     fn run_on_madsim(&self, _: &Schedule, _: bool) -> (Outcome, Trace) {
         unreachable!("an engine that is not there has no name")
+    }
+
+    fn follow(&self, schedule: &Schedule, record: bool) -> Option<Box<dyn Follower>> {
+        let mut run = self.start(schedule);
+        if record {
+            run.world.record();
+        }
+        Some(Box::new(Mirror::new(run, P::wire()?)))
+    }
+
+    fn live(
+        &self,
+        schedule: &Schedule,
+        options: &tokio::Options,
+        observer: &mut dyn tokio::Observer,
+        told: Receiver<Told>,
+    ) -> Option<io::Result<tokio::Ending>> {
+        Some(tokio::run(&self.setup, schedule, &P::wire()?, options, observer, told))
     }
 
     fn message_kinds(&self) -> &'static [&'static str] {

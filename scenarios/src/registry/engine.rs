@@ -1,11 +1,16 @@
 //! The engines that a scenario can run on.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use ::tokio::sync::mpsc::Receiver;
 use rayon::ThreadPoolBuildError;
 use serde::{Deserialize, Serialize};
+use sim_core::host::mirror::Follower;
+use sim_core::host::record::Told;
+use sim_core::host::tokio;
 use sim_core::search::shrink::{Observed, Trial};
 use sim_core::search::{Exploration, Explorer, Orders, Untimed};
 use sim_core::trace::Trace;
@@ -114,6 +119,20 @@ impl Compiled for OnMadsim {
 
     fn run_on_madsim(&self, schedule: &Schedule, record: bool) -> (Outcome, Trace) {
         self.0.run_on_madsim(schedule, record)
+    }
+
+    fn follow(&self, schedule: &Schedule, record: bool) -> Option<Box<dyn Follower>> {
+        self.0.follow(schedule, record)
+    }
+
+    fn live(
+        &self,
+        schedule: &Schedule,
+        options: &tokio::Options,
+        observer: &mut dyn tokio::Observer,
+        told: Receiver<Told>,
+    ) -> Option<io::Result<tokio::Ending>> {
+        self.0.live(schedule, options, observer, told)
     }
 
     fn message_kinds(&self) -> &'static [&'static str] {

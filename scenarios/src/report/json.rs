@@ -11,6 +11,7 @@ use super::defects::{self, Row};
 use super::shrunk::Told;
 use crate::explore::Plan;
 use crate::format::{self, Scenario};
+use crate::real;
 use crate::runner::{Group, ScenarioResult};
 
 #[derive(Serialize)]
@@ -81,6 +82,19 @@ enum Line<'a> {
         message: Option<&'a str>,
         found_with: Option<u32>,
         schedule: Option<String>,
+        wall_s: f64,
+    },
+    Real {
+        scenario: &'a str,
+        seed: String,
+        violation: Option<&'a str>,
+        message: Option<&'a str>,
+        undecided: Vec<&'a str>,
+        orders: usize,
+        clocks_within_s: f64,
+        marks: Vec<&'a str>,
+        notes: usize,
+        virtual_s: f64,
         wall_s: f64,
     },
     #[serde(rename = "summary")]
@@ -273,6 +287,26 @@ pub fn orders(scenario: &Scenario, orders: &Orders, wall: Duration) -> String {
         message: violation.map(|violation| violation.message.as_str()),
         found_with: violation.map(|_| 0),
         schedule: None,
+        wall_s: wall.as_secs_f64(),
+    })
+}
+
+/// A run of real processes.
+pub fn real(scenario: &Scenario, seed: u64, result: &real::Result) -> String {
+    let real::Result { judgement, record, wall } = result;
+    let (outcome, trace) = &judgement.likely;
+    let violation = judgement.certain().next();
+    to_line(&Line::Real {
+        scenario: &scenario.name,
+        seed: format!("{seed:#x}"),
+        violation,
+        message: violation.and(outcome.violation.as_ref()).map(|violation| violation.message.as_str()),
+        undecided: if judgement.is_open() { judgement.violated.keys().map(String::as_str).collect() } else { Vec::new() },
+        orders: judgement.orders,
+        clocks_within_s: judgement.uncertainty.as_secs_f64(),
+        marks: trace.marks_in_order(),
+        notes: record.notes.len(),
+        virtual_s: outcome.end.as_secs_f64(),
         wall_s: wall.as_secs_f64(),
     })
 }

@@ -24,7 +24,10 @@ impl<A: Actor> World<A> {
                 Effect::Power { .. } => touched = Touched::Any,
                 _ => {}
             }
-            self.effect(node, effect);
+            match self.followed {
+                None => self.effect(node, effect),
+                Some(_) => self.effect_elsewhere(node, effect),
+            }
         }
         self.effects = effects;
         if halt {
@@ -38,7 +41,7 @@ impl<A: Actor> World<A> {
     }
 
     #[inline]
-    fn effect(&mut self, node: NodeId, effect: Effect<A>) {
+    pub(super) fn effect(&mut self, node: NodeId, effect: Effect<A>) {
         let now = self.now;
         match effect {
             Effect::Send { to, message } => self.send_datagram(node, to, message),
@@ -188,6 +191,7 @@ impl<A: Actor> World<A> {
             true if was_off => _ = self.queue.push(self.now, Event::Start { node }),
             true => {}
             false => {
+                self.does_not_start(node);
                 self.stop(node, Stop::HostFailure);
                 // Also if its process had died before: its machine has answered for it until now.
                 self.nodes[node].host_down = true;

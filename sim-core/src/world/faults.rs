@@ -145,7 +145,7 @@ impl<A: Actor> World<A> {
             }
             Fault::Command { node, command } => {
                 let up = self.is_up(*node);
-                if up {
+                if up && !self.is_asked_elsewhere(*node, *command) {
                     // As an event of its own, so that it is counted, hashed and recorded like any other.
                     let cause = self.events;
                     self.input(*node, Input::Command(*command), cause);

@@ -39,6 +39,8 @@ impl<A: Actor> Clone for World<A> {
             pending: Vec::new(),
             recorder: self.recorder.clone(),
             hosted: self.hosted,
+            // Nobody else brings about what happens in a copy.
+            followed: None,
         }
     }
 
@@ -77,6 +79,7 @@ impl<A: Actor> World<A> {
             pending: _,
             recorder,
             hosted,
+            followed: _,
         } = source;
         self.setup.clone_from(setup);
         self.schedule.clone_from(schedule);

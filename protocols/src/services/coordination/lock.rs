@@ -9,13 +9,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sim_core::Context;
 
 use super::client::{Client, ClientHost, Event, Recipe};
 use super::{Answer, Change, Done, Error, Mode, Op, Request, Text, Timer};
 
 /// Names a lock that a client holds or wants; never used twice by one client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LockId(pub u32);
 
 /// Who is kept out.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sim_core::NodeId;
 
 use super::LockId;
@@ -11,7 +12,7 @@ use super::LockId;
 pub type Text = Arc<str>;
 
 /// Names a session; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId {
     /// The node that opened it.
     pub client: NodeId,
@@ -20,7 +21,7 @@ pub struct SessionId {
 }
 
 /// What clients and the server say to each other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Opens a session, or goes on with one on a new connection.
     Connect {
@@ -92,7 +93,7 @@ sim_core::kinds!(Message {
 });
 
 /// What can be asked.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Request {
     /// Does all of it or nothing.
     Transaction(Vec<Op>),
@@ -113,7 +114,7 @@ pub enum Request {
 }
 
 /// One step of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Op {
     /// Makes a node.
     Create {
@@ -150,7 +151,7 @@ pub enum Op {
 }
 
 /// Kinds of nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Mode {
     /// Stays until it is deleted.
     Persistent,
@@ -161,7 +162,7 @@ pub enum Mode {
 }
 
 /// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Stat {
     /// Counts the writes of its data, from zero.
     pub version: u32,
@@ -176,7 +177,7 @@ pub struct Stat {
 }
 
 /// What came of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Answer {
     /// Of a transaction: what came of each step.
     Done(Vec<Done>),
@@ -187,7 +188,7 @@ pub enum Answer {
 }
 
 /// What came of one step of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Done {
     /// The path of the new node.
     Created(Text),
@@ -200,7 +201,7 @@ pub enum Done {
 }
 
 /// Why something was not done.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Error {
     /// There is no such node.
     NoNode(Text),
@@ -219,7 +220,7 @@ pub enum Error {
 }
 
 /// What a watch has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Change {
     /// The node was made.
     Created,
@@ -232,7 +233,7 @@ pub enum Change {
 }
 
 /// What is on the server's disk: every transaction, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// A session was opened.
     Opened {
@@ -256,7 +257,7 @@ pub enum Record {
 }
 
 /// The timers of both halves; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// At the server: a session may be over.
     Expiry,

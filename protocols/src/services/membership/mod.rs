@@ -46,6 +46,7 @@ mod view;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sim_core::{Actor, kinds};
 
 pub use config::Config;
@@ -53,7 +54,7 @@ pub use member::{Event, Membership, Status};
 pub use view::{Address, View, ViewId};
 
 /// What members say to each other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Who is there? Says who asks, and what it belongs to, if to anything.
     Discover(Standing),
@@ -96,7 +97,7 @@ kinds!(Message {
 });
 
 /// Who somebody is and what it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Standing {
     /// Its address.
     pub address: Address,
@@ -105,7 +106,7 @@ pub struct Standing {
 }
 
 /// A member's timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// Enough time for answers to a search has passed.
     Discovery,

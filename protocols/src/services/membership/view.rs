@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sim_core::NodeId;
 
 /// A member: a node, and which of its starts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Address {
     /// The node.
     pub node: NodeId,
@@ -20,7 +21,7 @@ impl fmt::Debug for Address {
 }
 
 /// Names a view and orders it among all others.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ViewId {
     /// One more than the highest that its creator had seen.
     pub number: u64,
@@ -35,7 +36,7 @@ impl fmt::Debug for ViewId {
 }
 
 /// Who belongs to the group.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
     /// Its id.
     pub id: ViewId,

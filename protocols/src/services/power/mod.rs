@@ -37,13 +37,14 @@
 mod board;
 mod remote;
 
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 pub use board::{Board, BoardConfig, BoardHost, Mood};
 pub use remote::{Remote, RemoteConfig, RemoteHost};
 
 /// What a board can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Action {
     /// Take the power away.
     Off,
@@ -56,7 +57,7 @@ pub enum Action {
 }
 
 /// What was said, or why nothing was done.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Refusal {
     /// The board says that it has failed.
     Failed(Arc<str>),
@@ -65,7 +66,7 @@ pub enum Refusal {
 }
 
 /// What remotes and boards say to each other.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Asks a board for something.
     PowerRequest {
@@ -86,7 +87,7 @@ pub enum Message {
 sim_core::kinds!(Message { PowerRequest, PowerAnswer });
 
 /// The timers of both halves; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// At a board: the machine has booted.
     Boot,
@@ -97,7 +98,7 @@ pub enum Timer {
 }
 
 /// What is on a board's disk. Only the last record counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// The relay was switched.
     Relay {

@@ -240,7 +240,7 @@ mod tests {
     fn commits_are_seen_when_published_and_all_of_them_after_recovery() {
         let mut ledger = Ledger::default();
         ledger.apply(&Record::Leased { machine: 7, nonce: 1, end: at(10) });
-        let path = super::super::Path { folder: "doc", name: 1 };
+        let path = super::super::Path { folder: super::super::Folder::named("doc"), name: 1 };
         let commit = |number| Record::Committed { lease: LEASE, number, path, value: Default::default() };
         assert!(ledger.apply(&commit(1)) && ledger.apply(&commit(2)) && ledger.apply(&commit(2)));
         assert_eq!(ledger.changes(&[]), []);

@@ -3,10 +3,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sim_core::Instant;
 
 /// A machine's number in the cluster, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClusterNodeId(pub u16);
 
 impl fmt::Display for ClusterNodeId {
@@ -16,7 +17,7 @@ impl fmt::Display for ClusterNodeId {
 }
 
 /// One lease of a cluster node id: the fencing token of everything that is asked under it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LeaseId {
     /// The machine.
     pub node: ClusterNodeId,
@@ -25,20 +26,48 @@ pub struct LeaseId {
 }
 
 /// Where a document is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Path {
     /// The folder.
-    pub folder: &'static str,
+    pub folder: Folder,
     /// The name in it.
     pub name: u64,
 }
 
+/// The name of a folder: at most 24 bytes, which can be copied and sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Folder([u8; 24]);
+
+impl Folder {
+    /// A folder.
+    ///
+    /// # Panics
+    /// If the name is longer than 24 bytes.
+    pub const fn named(name: &str) -> Self {
+        assert!(name.len() <= 24, "the name of a folder has at most 24 bytes");
+        let mut bytes = [0; 24];
+        let mut at = 0;
+        while at < name.len() {
+            bytes[at] = name.as_bytes()[at];
+            at += 1;
+        }
+        Folder(bytes)
+    }
+}
+
+impl fmt::Debug for Folder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
+        String::from_utf8_lossy(&self.0[..end]).fmt(f)
+    }
+}
+
 /// What a document holds: three numbers, whose meaning is the writer's affair.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Value(pub [u64; 3]);
 
 /// A document as it was committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Commit {
     /// The place of the commit among all commits of the repository, from 1.
     pub revision: u64,
@@ -49,7 +78,7 @@ pub struct Commit {
 }
 
 /// Commits of one writer that have been published since a reader looked last.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Published {
     /// The writer.
     pub node: ClusterNodeId,
@@ -60,7 +89,7 @@ pub struct Published {
 }
 
 /// Who belongs to the cluster, as the store knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct View {
     /// Grows with each change.
     pub seq: u64,
@@ -94,7 +123,7 @@ pub struct Descriptor {
 }
 
 /// What clients ask and the store answers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// Asks for a lease for a machine.
     Acquire {
@@ -222,7 +251,7 @@ sim_core::kinds!(Message {
 });
 
 /// The timers of both halves; the table is in the module above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Timer {
     /// The client asks for a lease again.
     Acquire,
@@ -243,7 +272,7 @@ pub enum Timer {
 }
 
 /// What the store writes to its disk. All that it knows is what these add up to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Record {
     /// A lease was given to a process.
     Leased {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sim_core::Instant;
 
 use super::Defects;
@@ -36,7 +37,7 @@ pub struct Execution {
 }
 
 /// A part of the chain that looks at an interval whether it is through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Part {
     /// Waits for the backlog to vanish.
     Backlog,

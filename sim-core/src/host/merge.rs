@@ -1,0 +1,267 @@
+//! One record of what all processes did, in every order that can be told from it.
+//!
+//! Each process has a clock of its own. What is known of it is when it was asked for its time and when its answer came: the
+//! answer was given between the two, so its clock is ahead of the supervisor's by something within bounds, as long as both
+//! run at the same rate. Beyond that, what a process did is in its own order, a message is received after it was sent, and
+//! nothing comes from a process after it was killed. What all this leaves open nobody can know, so a violation counts
+//! only if it is there in every order that was tried: each process as early as it can have been while all others are as late,
+//! and the other way round. A property of two nodes at one time is broken in all of them, or there was a moment between.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::mirror::{Deed, Divergence, Follower};
+use super::record::{Came, Note, Stamp};
+use crate::trace::Trace;
+use crate::{Instant, NodeId, Outcome};
+
+/// Everything that is known of a run of real processes. Times without a process are the supervisor's.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Record {
+    /// What processes noted, in the order of each.
+    pub notes: Vec<(NodeId, Note)>,
+    /// What is known of their clocks.
+    pub readings: Vec<Reading>,
+    /// What the plan did, in its order.
+    pub deeds: Vec<(Instant, Deed)>,
+    /// Processes that were killed or ended.
+    pub deaths: Vec<Death>,
+    /// When it ended.
+    pub end: Instant,
+}
+
+/// A process was asked for its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Which node's.
+    pub node: NodeId,
+    /// Which of its processes.
+    pub process: u32,
+    /// When it was asked.
+    pub asked: Instant,
+    /// What it said.
+    pub said: Instant,
+    /// When the answer came.
+    pub heard: Instant,
+}
+
+/// The end of a process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Death {
+    /// Of which node.
+    pub node: NodeId,
+    /// Which of its processes.
+    pub process: u32,
+    /// What ended it.
+    pub cause: Cause,
+    /// What was left on its disk.
+    pub disk: Vec<Vec<u8>>,
+}
+
+/// What ended a process: everything that the process did comes before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Its actor stopped it.
+    Itself,
+    /// The n-th deed of the plan, counted from zero.
+    Deed(usize),
+    /// A power board, during this note of its own.
+    Board(NodeId, Stamp),
+}
+
+/// A run in every order that was tried.
+pub struct Judgement {
+    /// How it went in the most likely order, and what was recorded of it.
+    pub likely: (Outcome, Trace),
+    /// Names of what was violated, and in how many orders.
+    pub violated: BTreeMap<String, usize>,
+    /// How many were tried.
+    pub orders: usize,
+    /// What is known least of a clock: the width of its bounds.
+    pub uncertainty: std::time::Duration,
+}
+
+impl Judgement {
+    /// What was violated in every order.
+    pub fn certain(&self) -> impl Iterator<Item = &str> {
+        self.violated.iter().filter(|&(_, &count)| count == self.orders).map(|(name, _)| name.as_str())
+    }
+
+    /// Whether something was violated in some orders only: whether it happened cannot be told.
+    pub fn is_open(&self) -> bool {
+        self.certain().next().is_none() && !self.violated.is_empty()
+    }
+}
+
+/// A process of a node.
+type ProcessId = (NodeId, u32);
+
+/// By how many nanoseconds the supervisor's clock is ahead of a process's: at least, and at most.
+type Bounds = (i128, i128);
+
+/// Where within its bounds a clock is taken to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Earliest,
+    Middle,
+    Latest,
+}
+
+/// What one order has next.
+enum Step<'a> {
+    Note(Instant, NodeId, &'a Note),
+    Deed(Instant, Deed),
+    Death(&'a Death),
+}
+
+impl Record {
+    /// Goes through the record in every order that is to be tried, each time with a new follower.
+    ///
+    /// # Errors
+    /// If an actor does something else than it did in its process.
+    pub fn judge(&self, mut follower: impl FnMut(bool) -> Box<dyn Follower>) -> Result<Judgement, Divergence> {
+        let bounds = self.bounds();
+        let mut orders: Vec<Vec<Step>> = vec![self.order(&bounds, |_| Place::Middle)];
+        for &process in bounds.keys() {
+            let (own, others) = (Place::Earliest, Place::Latest);
+            orders.push(self.order(&bounds, |which| if which == process { own } else { others }));
+            orders.push(self.order(&bounds, |which| if which == process { others } else { own }));
+        }
+        let mut violated: BTreeMap<String, usize> = BTreeMap::new();
+        let mut likely = None;
+        for (number, order) in orders.iter().enumerate() {
+            let (outcome, trace) = self.replay(order, follower(number == 0))?;
+            if let Some(violation) = &outcome.violation {
+                *violated.entry(violation.invariant.clone()).or_default() += 1;
+            }
+            likely.get_or_insert((outcome, trace));
+        }
+        let widest = bounds.values().map(|(least, most)| most - least).max().unwrap_or_default();
+        Ok(Judgement {
+            likely: likely.expect("there is at least one order"),
+            violated,
+            orders: orders.len(),
+            uncertainty: std::time::Duration::from_nanos(widest.try_into().unwrap_or_default()),
+        })
+    }
+
+    /// What is known of each clock.
+    fn bounds(&self) -> BTreeMap<ProcessId, Bounds> {
+        let mut bounds: BTreeMap<ProcessId, Bounds> = BTreeMap::new();
+        for Reading { node, process, asked, said, heard } in &self.readings {
+            let ahead = |at: &Instant| i128::from(at.as_nanos()) - i128::from(said.as_nanos());
+            let known = bounds.entry((*node, *process)).or_insert((i128::MIN, i128::MAX));
+            let (least, most) = (known.0.max(ahead(asked)), known.1.min(ahead(heard)));
+            // Clocks that do not run at quite the same rate may contradict themselves by a little.
+            *known = (least.min(most), least.max(most));
+        }
+        bounds
+    }
+
+    /// Everything in one order: by time, if each clock is where it is said to be, and never against what is certain.
+    fn order(&self, bounds: &BTreeMap<ProcessId, Bounds>, place: impl Fn(ProcessId) -> Place) -> Vec<Step<'_>> {
+        let mut processes: BTreeMap<ProcessId, Vec<(Instant, &Note)>> = BTreeMap::new();
+        for (node, note) in &self.notes {
+            let process = (*node, note.stamp.process);
+            let (least, most) = bounds.get(&process).copied().unwrap_or_default();
+            let (local, ahead) = match place(process) {
+                Place::Earliest => (note.began, least),
+                Place::Middle => (note.began, (least + most) / 2),
+                // What a handler changed may have changed at its end.
+                Place::Latest => (note.ended, most),
+            };
+            let at = u64::try_from(i128::from(local.as_nanos()) + ahead).unwrap_or_default();
+            processes.entry(process).or_default().push((Instant::from_nanos(at), note));
+        }
+        let mut queues: BTreeMap<ProcessId, std::collections::VecDeque<(Instant, &Note)>> =
+            processes.into_iter().map(|(process, notes)| (process, notes.into())).collect();
+        let known: BTreeSet<(NodeId, Stamp)> = self.notes.iter().map(|(node, note)| (*node, note.stamp)).collect();
+        let mut told: BTreeSet<(NodeId, Stamp)> = BTreeSet::new();
+        let mut deeds = self.deeds.iter().enumerate().peekable();
+        let mut deaths: Vec<&Death> = self.deaths.iter().collect();
+        let mut steps = Vec::new();
+        loop {
+            let done = deeds.peek().map_or(self.deeds.len(), |(number, _)| *number);
+            deaths.retain(|death| {
+                let caused = match death.cause {
+                    Cause::Itself => true,
+                    Cause::Deed(number) => number < done,
+                    Cause::Board(board, stamp) => told.contains(&(board, stamp)),
+                };
+                let over = caused && !queues.contains_key(&(death.node, death.process));
+                if over {
+                    steps.push(Step::Death(death));
+                }
+                !over
+            });
+            let sent = |note: &Note| match &note.came {
+                Came::Message { from, sent, .. } => !known.contains(&(*from, *sent)) || told.contains(&(*from, *sent)),
+                _ => true,
+            };
+            // Nothing ends a process that still has something to say.
+            let ends_nobody = |cause: Cause| {
+                let ended = self.deaths.iter().filter(|death| death.cause == cause);
+                ended.map(|death| (death.node, death.process)).all(|process| !queues.contains_key(&process))
+            };
+            // An earlier process of the same node comes first as a whole.
+            let first_of_node = |(node, process): ProcessId| queues.range((node, 0)..(node, process)).next().is_none();
+            let ready = queues
+                .iter()
+                .filter(|(process, _)| first_of_node(**process))
+                .filter_map(|(process, notes)| notes.front().map(|(at, note)| (*at, *process, *note)))
+                .filter(|(_, (node, _), note)| sent(note) && ends_nobody(Cause::Board(*node, note.stamp)))
+                .min_by_key(|(at, process, _)| (*at, *process));
+            let next_deed = deeds.peek().map(|(number, (at, deed))| (*number, *at, *deed));
+            let next_deed = next_deed.filter(|(number, ..)| ends_nobody(Cause::Deed(*number)));
+            match (ready, next_deed) {
+                (Some((at, process, note)), deed) if deed.is_none_or(|(_, deed, _)| at < deed) => {
+                    let queue = queues.get_mut(&process).expect("its first note has just been seen");
+                    queue.pop_front();
+                    if queue.is_empty() {
+                        queues.remove(&process);
+                    }
+                    told.insert((process.0, note.stamp));
+                    steps.push(Step::Note(at, process.0, note));
+                }
+                (_, Some((_, at, deed))) => {
+                    deeds.next();
+                    steps.push(Step::Deed(at, deed));
+                }
+                // Nothing is ready, and something is left: a record that contradicts itself is told in the order of its parts.
+                (None, None) => match queues.first_entry() {
+                    Some(mut entry) => {
+                        let process = *entry.key();
+                        if let Some((at, note)) = entry.get_mut().pop_front() {
+                            told.insert((process.0, note.stamp));
+                            steps.push(Step::Note(at, process.0, note));
+                        }
+                        if entry.get().is_empty() {
+                            entry.remove();
+                        }
+                    }
+                    None => return steps,
+                },
+                (Some(_), None) => unreachable!("without a deed in front of it a note is taken"),
+            }
+        }
+    }
+
+    fn replay(&self, order: &[Step<'_>], mut follower: Box<dyn Follower>) -> Result<(Outcome, Trace), Divergence> {
+        for step in order {
+            match step {
+                Step::Note(at, node, note) => {
+                    follower.look(*at);
+                    follower.note(*at, *node, note)?;
+                }
+                Step::Deed(at, deed) => {
+                    follower.look(*at);
+                    follower.deed(*at, *deed);
+                }
+                Step::Death(death) => follower.found(death.node, &death.disk),
+            }
+        }
+        follower.look(self.end);
+        Ok(follower.finish(self.end))
+    }
+}
