@@ -279,21 +279,26 @@ impl Cluster<'_> {
     /// Waits until a process says what is wanted of it, or nothing any more. What else is heard meanwhile is kept.
     fn wait_for(&mut self, node: NodeId, child: u64, wanted: impl Fn(&Option<Said>) -> bool) -> Result<(), Problem> {
         let deadline = std::time::Instant::now() + PATIENCE;
-        loop {
+        let mut heard_before = std::mem::take(&mut self.backlog).into_iter();
+        let said = loop {
             let wait = deadline.saturating_duration_since(std::time::Instant::now());
-            match self.heard.recv_timeout(wait) {
-                Ok(heard) if heard.child == child && wanted(&heard.said) => {
-                    return match heard.said {
-                        None if !self.children[&node].ending => Err(self.died(node)),
-                        _ => Ok(()),
-                    };
-                }
+            let heard = match heard_before.next() {
+                Some(heard) => Ok(heard),
+                None => self.heard.recv_timeout(wait),
+            };
+            match heard {
+                Ok(heard) if heard.child == child && wanted(&heard.said) => break heard.said,
                 Ok(Heard { child: who, said: Some(Said::Failed(why)), .. }) if who == child => {
                     return Err(Problem::Died(format!("{}: {why}", self.name(node))));
                 }
                 Ok(heard) => self.backlog.push_back(heard),
                 Err(_) => return Err(Problem::Died(format!("{} is not ready after {PATIENCE:?}", self.name(node)))),
             }
+        };
+        self.backlog.extend(heard_before);
+        match said {
+            None if !self.children[&node].ending => Err(self.died(node)),
+            _ => Ok(()),
         }
     }
 
