@@ -14,7 +14,7 @@ mod view;
 use std::sync::Arc;
 
 pub(crate) use fingerprint::hasher;
-pub(crate) use follow::Occurrence;
+pub(crate) use follow::{Departure, Occurrence};
 pub(crate) use fork::Sent;
 pub(crate) use hosted::{Bringer, Pipe};
 use slab::Slab;

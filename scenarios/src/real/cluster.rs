@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use sim_core::host::merge::{Cause, Death, Reading, Record};
+use sim_core::host::merge::{Cause, Death, Done, Reading, Record};
 use sim_core::host::mirror::{Deed, Follower, Order};
 use sim_core::host::record::{Came, Note, Said, Told};
 use sim_core::host::tokio::{find, tear};
@@ -120,7 +120,7 @@ impl Cluster<'_> {
     /// Lets the run happen.
     fn play(&mut self) -> Result<(), Problem> {
         // Time stands still until everybody is there.
-        while self.follower.due().is_some_and(|(at, _)| at == Instant::ZERO) {
+        while let Some((Instant::ZERO, Deed::Start(_))) = self.follower.due() {
             self.do_what_is_due(Instant::ZERO)?;
         }
         self.start_all(true)?;
@@ -130,7 +130,8 @@ impl Cluster<'_> {
             }
             let now = self.now();
             self.follower.look(now);
-            if self.follower.due().is_some_and(|(at, _)| at <= now) {
+            // The plan waits for those that are starting: they are there as soon as it has started them.
+            if self.follower.due().is_some_and(|(at, deed)| at <= now && self.may_be_done(deed)) {
                 self.do_what_is_due(now)?;
                 continue;
             }
@@ -146,9 +147,15 @@ impl Cluster<'_> {
         Ok(())
     }
 
+    fn may_be_done(&self, deed: Deed) -> bool {
+        let all_there = self.starting.is_empty() && self.children.values().all(|running| running.process.is_some());
+        matches!(deed, Deed::Start(_)) || all_there
+    }
+
     /// Until when nothing is to be done if nobody says anything.
     fn wait(&self) -> Duration {
-        let due = self.follower.due().map_or(Instant::MAX, |(at, _)| at).min(self.follower.end());
+        let due = self.follower.due().filter(|(_, deed)| self.may_be_done(*deed));
+        let due = due.map_or(Instant::MAX, |(at, _)| at).min(self.follower.end());
         due.since(self.now()).div_f64(self.options.speed).min(Duration::from_millis(20))
     }
 
@@ -166,7 +173,7 @@ impl Cluster<'_> {
     fn do_what_is_due(&mut self, now: Instant) -> Result<(), Problem> {
         let Some((_, deed)) = self.follower.due() else { return Ok(()) };
         self.follower.deed(now, deed);
-        self.record.deeds.push((now, deed));
+        self.record.deeds.push(Done { at: now, deed, heard: self.record.notes.len() });
         let cause = Cause::Deed(self.record.deeds.len() - 1);
         if !matches!(deed, Deed::Start(_)) {
             let text = self.describe(deed);
@@ -199,14 +206,17 @@ impl Cluster<'_> {
                 Order::Resume(node) => self.signal(node, Signal::CONT),
                 Order::Cut(from, to) => self.network.cut(from, to, true)?,
                 Order::Mend(from, to) => self.network.cut(from, to, false)?,
-                Order::Command(node, command) => {
-                    if let Some(running) = self.children.get_mut(&node) {
-                        running.child.tell(&Told::Command(command));
-                    }
-                }
+                Order::Command(node, command) => self.tell_node(node, &Told::Command(command)),
+                Order::Suffer(node, place, begins) => self.tell_node(node, &Told::Fault { place, begins }),
             }
         }
         Ok(())
+    }
+
+    fn tell_node(&mut self, node: NodeId, told: &Told) {
+        if let Some(running) = self.children.get_mut(&node) {
+            running.child.tell(told);
+        }
     }
 
     fn signal(&self, node: NodeId, signal: Signal) {
@@ -398,9 +408,7 @@ impl Cluster<'_> {
             }
             Some(Said::Power { .. }) => {
                 // The note before it has seen to it.
-                if let Some(running) = self.children.get_mut(&node) {
-                    running.child.tell(&Told::Switched);
-                }
+                self.tell_node(node, &Told::Switched);
                 Ok(())
             }
             Some(Said::Failed(why)) => Err(Problem::Died(format!("{}: {why}", self.name(node)))),

@@ -2,12 +2,12 @@
 //!
 //! Each process has a clock of its own. What is known of it is when it was asked for its time and when its answer came: the
 //! answer was given between the two, so its clock is ahead of the supervisor's by something within bounds, as long as both
-//! run at the same rate. Beyond that, what a process did is in its own order, a message is received after it was sent, and
-//! nothing comes from a process after it was killed. What all this leaves open nobody can know, so a violation counts
+//! run at the same rate. Beyond that, what a process did is in its own order, a message is received after it was sent, nothing
+//! comes from a process after it was killed, and what the supervisor had heard of before it did something came before that. What all this leaves open nobody can know, so a violation counts
 //! only if it is there in every order that was tried: each process as early as it can have been while all others are as late,
 //! and the other way round. A property of two nodes at one time is broken in all of them, or there was a moment between.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,12 +19,12 @@ use crate::{Instant, NodeId, Outcome};
 /// Everything that is known of a run of real processes. Times without a process are the supervisor's.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Record {
-    /// What processes noted, in the order of each.
+    /// What processes noted, in the order in which it was heard.
     pub notes: Vec<(NodeId, Note)>,
     /// What is known of their clocks.
     pub readings: Vec<Reading>,
     /// What the plan did, in its order.
-    pub deeds: Vec<(Instant, Deed)>,
+    pub deeds: Vec<Done>,
     /// Processes that were killed or ended.
     pub deaths: Vec<Death>,
     /// When it ended.
@@ -44,6 +44,17 @@ pub struct Reading {
     pub said: Instant,
     /// When the answer came.
     pub heard: Instant,
+}
+
+/// Something that the plan did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub deed: Deed,
+    /// How many notes had been heard before: what they are about had happened.
+    pub heard: usize,
 }
 
 /// The end of a process.
@@ -108,6 +119,16 @@ enum Place {
     Latest,
 }
 
+/// A note that has yet to be told.
+#[derive(Clone, Copy)]
+struct Waiting<'a> {
+    /// When, on the supervisor's clock, as far as the order is concerned.
+    at: Instant,
+    /// Its place among all that were heard.
+    heard: usize,
+    note: &'a Note,
+}
+
 /// What one order has next.
 enum Step<'a> {
     Note(Instant, NodeId, &'a Note),
@@ -161,8 +182,8 @@ impl Record {
 
     /// Everything in one order: by time, if each clock is where it is said to be, and never against what is certain.
     fn order(&self, bounds: &BTreeMap<ProcessId, Bounds>, place: impl Fn(ProcessId) -> Place) -> Vec<Step<'_>> {
-        let mut processes: BTreeMap<ProcessId, Vec<(Instant, &Note)>> = BTreeMap::new();
-        for (node, note) in &self.notes {
+        let mut queues: BTreeMap<ProcessId, VecDeque<Waiting>> = BTreeMap::new();
+        for (heard, (node, note)) in self.notes.iter().enumerate() {
             let process = (*node, note.stamp.process);
             let (least, most) = bounds.get(&process).copied().unwrap_or_default();
             let (local, ahead) = match place(process) {
@@ -172,10 +193,11 @@ impl Record {
                 Place::Latest => (note.ended, most),
             };
             let at = u64::try_from(i128::from(local.as_nanos()) + ahead).unwrap_or_default();
-            processes.entry(process).or_default().push((Instant::from_nanos(at), note));
+            let at = Instant::from_nanos(at);
+            queues.entry(process).or_default().push_back(Waiting { at, heard, note });
         }
-        let mut queues: BTreeMap<ProcessId, std::collections::VecDeque<(Instant, &Note)>> =
-            processes.into_iter().map(|(process, notes)| (process, notes.into())).collect();
+        // How many of the notes that were heard first have been told, and which others.
+        let (mut told_all, mut told_ahead) = (0, BTreeSet::new());
         let known: BTreeSet<(NodeId, Stamp)> = self.notes.iter().map(|(node, note)| (*node, note.stamp)).collect();
         let mut told: BTreeSet<(NodeId, Stamp)> = BTreeSet::new();
         let mut deeds = self.deeds.iter().enumerate().peekable();
@@ -209,41 +231,40 @@ impl Record {
             let ready = queues
                 .iter()
                 .filter(|(process, _)| first_of_node(**process))
-                .filter_map(|(process, notes)| notes.front().map(|(at, note)| (*at, *process, *note)))
-                .filter(|(_, (node, _), note)| sent(note) && ends_nobody(Cause::Board(*node, note.stamp)))
-                .min_by_key(|(at, process, _)| (*at, *process));
-            let next_deed = deeds.peek().map(|(number, (at, deed))| (*number, *at, *deed));
-            let next_deed = next_deed.filter(|(number, ..)| ends_nobody(Cause::Deed(*number)));
-            match (ready, next_deed) {
-                (Some((at, process, note)), deed) if deed.is_none_or(|(_, deed, _)| at < deed) => {
-                    let queue = queues.get_mut(&process).expect("its first note has just been seen");
-                    queue.pop_front();
-                    if queue.is_empty() {
-                        queues.remove(&process);
-                    }
-                    told.insert((process.0, note.stamp));
-                    steps.push(Step::Note(at, process.0, note));
+                .filter_map(|(process, notes)| notes.front().map(|waiting| (*process, *waiting)))
+                .filter(|((node, _), Waiting { note, .. })| {
+                    sent(note) && ends_nobody(Cause::Board(*node, note.stamp))
+                })
+                .min_by_key(|(process, waiting)| (waiting.at, *process));
+            let next_deed = deeds.peek().map(|(number, done)| (*number, **done));
+            let next_deed = next_deed.filter(|(number, done)| {
+                told_all >= done.heard && ends_nobody(Cause::Deed(*number))
+            });
+            // Of a record that contradicts itself the parts are told one after the other.
+            let any = || Some((*queues.first_key_value()?.0, *queues.first_key_value()?.1.front()?));
+            let note = match (ready, next_deed) {
+                (Some((process, waiting)), deed) if deed.is_none_or(|(_, done)| waiting.at < done.at) => {
+                    Some((process, waiting))
                 }
-                (_, Some((_, at, deed))) => {
+                (_, Some((_, done))) => {
                     deeds.next();
-                    steps.push(Step::Deed(at, deed));
+                    steps.push(Step::Deed(done.at, done.deed));
+                    continue;
                 }
-                // Nothing is ready, and something is left: a record that contradicts itself is told in the order of its parts.
-                (None, None) => match queues.first_entry() {
-                    Some(mut entry) => {
-                        let process = *entry.key();
-                        if let Some((at, note)) = entry.get_mut().pop_front() {
-                            told.insert((process.0, note.stamp));
-                            steps.push(Step::Note(at, process.0, note));
-                        }
-                        if entry.get().is_empty() {
-                            entry.remove();
-                        }
-                    }
-                    None => return steps,
-                },
-                (Some(_), None) => unreachable!("without a deed in front of it a note is taken"),
+                (_, None) => any(),
+            };
+            let Some((process, Waiting { at, heard, note })) = note else { return steps };
+            let queue = queues.get_mut(&process).expect("its first note has just been seen");
+            queue.pop_front();
+            if queue.is_empty() {
+                queues.remove(&process);
             }
+            told.insert((process.0, note.stamp));
+            told_ahead.insert(heard);
+            while told_ahead.remove(&told_all) {
+                told_all += 1;
+            }
+            steps.push(Step::Note(at, process.0, note));
         }
     }
 

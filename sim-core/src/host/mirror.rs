@@ -61,6 +61,8 @@ pub enum Order {
     Mend(NodeId, NodeId),
     /// Ask something of an actor.
     Command(NodeId, CommandId),
+    /// Let a process bring about the fault at this place of the plan, or end it.
+    Suffer(NodeId, u32, bool),
 }
 
 /// An actor did not do here what it did in its process: it is not a function of what came to it.
@@ -261,6 +263,8 @@ impl<A: Actor> Follower for Mirror<A> {
             *known = cut;
         }
         orders.extend(world.take_commands().into_iter().map(|(node, command)| Order::Command(node, command)));
+        let sufferings = world.take_sufferings().into_iter();
+        orders.extend(sufferings.map(|(node, place, begins)| Order::Suffer(node, place, begins)));
         orders
     }
 

@@ -83,6 +83,13 @@ pub enum Came {
     },
     /// Somebody asked for something.
     Command(CommandId),
+    /// A fault of the plan that the process itself brings about began or ended.
+    Fault {
+        /// Its place in the plan.
+        place: u32,
+        /// Whether it began.
+        begins: bool,
+    },
 }
 
 impl Came {
@@ -102,6 +109,7 @@ impl Came {
             Came::Consumed { id, bytes } => Occurrence::Consumed { id: *id, bytes: *bytes },
             Came::Synced { token, ok, .. } => Occurrence::Synced { token: *token, ok: *ok },
             Came::Command(id) => Occurrence::Command(*id),
+            Came::Fault { place, begins } => Occurrence::Fault { place: *place, begins: *begins },
         })
     }
 }
@@ -146,6 +154,13 @@ pub enum Told {
     },
     /// Somebody asks something of the actor.
     Command(CommandId),
+    /// A fault of the plan that the process itself brings about begins or ends.
+    Fault {
+        /// Its place in the plan.
+        place: u32,
+        /// Whether it begins.
+        begins: bool,
+    },
     /// The machine has been switched.
     Switched,
 }

@@ -36,7 +36,7 @@ pub use network::INBOX;
 use network::{Incoming, Link, Network};
 
 use super::record::{Came, Note, Said, Stamp, Told};
-use crate::world::{Occurrence, hasher};
+use crate::world::{Departure, Occurrence, hasher};
 use crate::{
     Actor, CloseReason, ConnectionEvent, ConnectionId, Effect, Instant, Kind, NodeId, Schedule, Setup, Wire, World,
 };
@@ -182,9 +182,11 @@ impl<'a, A: Actor> Process<'a, A> {
         let socket = UdpSocket::bind(address).await;
         let socket = Rc::new(socket.map_err(|error| explain(error, format!("cannot listen at {address} (UDP)")))?);
         spawn_local(network.clone().receive(socket.clone()));
-        // Its clock, its seed and its random numbers; what is to break is none of its business.
-        let own = Schedule { clocks: schedule.clocks.clone(), ..Schedule::seeded(schedule.seed) };
-        let mut world = World::new(setup, &Arc::new(own));
+        // What there is of a network is real.
+        let mut bare = Setup::clone(setup);
+        bare.network.latency = (Duration::ZERO, Duration::ZERO);
+        (bare.network.loss, bare.network.duplication, bare.network.bandwidth) = (0.0, 0.0, None);
+        let mut world = World::new(&Arc::new(bare), &Arc::new(schedule.clone()));
         world.follow_others(true);
         world.take_scheduled().for_each(drop);
         let mut process = Process {
@@ -206,7 +208,7 @@ impl<'a, A: Actor> Process<'a, A> {
             told,
             own: std::collections::VecDeque::new(),
         };
-        process.listen(true)?;
+        process.listen(true).await?;
         if *supervised {
             process.observer.say(&Said::Ready)?;
             let Some(Told::Begin { now }) = process.told.recv().await else {
@@ -225,11 +227,7 @@ impl<'a, A: Actor> Process<'a, A> {
             let event = self.next().await;
             match event {
                 Event::Told(None) => return Ok(Ending::Alone),
-                Event::Told(Some(Told::Clock { question })) => {
-                    self.observer.say(&Said::Clock { question, now: self.clock.now() })?;
-                }
-                Event::Told(Some(Told::Command(command))) => self.take_up(Came::Command(command)).await?,
-                Event::Told(Some(Told::Begin { .. } | Told::Switched)) => {}
+                Event::Told(Some(told)) => self.hear(told).await?,
                 Event::Synced(disk::Ended { token, ok, length }) => {
                     self.take_up(Came::Synced { token, ok, length }).await?;
                 }
@@ -276,6 +274,26 @@ impl<'a, A: Actor> Process<'a, A> {
             Some(sync) = self.synced.recv(), if !busy => Event::Synced(sync),
             Some(incoming) = self.inbox.recv(), if !busy => Event::Incoming(incoming),
         }
+    }
+
+    /// The supervisor has said something.
+    async fn hear(&mut self, told: Told) -> io::Result<()> {
+        match told {
+            Told::Clock { question } => self.observer.say(&Said::Clock { question, now: self.clock.now() }),
+            Told::Command(command) => self.take_up(Came::Command(command)).await,
+            Told::Fault { place, begins } => self.suffer(place, begins).await,
+            Told::Begin { .. } | Told::Switched => Ok(()),
+        }
+    }
+
+    /// A fault begins or ends that this process brings about by itself.
+    async fn suffer(&mut self, place: u32, begins: bool) -> io::Result<()> {
+        self.take_up(Came::Fault { place, begins }).await?;
+        if let Some((a, b)) = self.world.reset_by(place) {
+            let broken = self.links.iter().filter(|(_, link)| [a, b].contains(&link.peer)).map(|(id, _)| *id);
+            self.own.extend(broken.map(|id| Incoming::Closed(id, CloseReason::Reset)));
+        }
+        Ok(())
     }
 
     async fn arrive(&mut self, incoming: Incoming) -> io::Result<()> {
@@ -367,6 +385,10 @@ impl<'a, A: Actor> Process<'a, A> {
         for effect in self.world.take_effects() {
             self.carry_out(effect, sent).await?;
         }
+        let slow_by = self.world.slow_by(self.node);
+        if !slow_by.is_zero() {
+            self.busy_until = self.busy_until.max(self.clock.now()) + slow_by;
+        }
         let role = self.world.actor(self.node).map_or("", A::role);
         if std::mem::replace(&mut self.role, role) != role {
             self.observer.role(began, role);
@@ -377,9 +399,16 @@ impl<'a, A: Actor> Process<'a, A> {
     async fn carry_out(&mut self, effect: Effect<A>, sent: Stamp) -> io::Result<()> {
         match effect {
             Effect::Send { to, message } => {
+                let departure = self.world.depart(self.node, to, &message);
                 if let Some(datagram) = self.network.datagram(sent, self.wire.message.write(&message)) {
-                    // As with any datagram, nobody knows whether it arrives.
-                    _ = self.socket.try_send_to(&datagram, self.network.peers[to.index()]);
+                    match departure {
+                        Departure::Lost | Departure::Dropped => {}
+                        Departure::After(wait) => self.send_datagram(to, wait, datagram),
+                        Departure::Twice(first, second) => {
+                            self.send_datagram(to, first, datagram.clone());
+                            self.send_datagram(to, second, datagram);
+                        }
+                    }
                 }
             }
             Effect::Connect { peer, id } => {
@@ -388,7 +417,18 @@ impl<'a, A: Actor> Process<'a, A> {
             }
             Effect::SendOn { id, message } => {
                 let Some(link) = self.links.get(&id) else { return Ok(()) };
-                let queued = link.send(sent, self.wire.message.write(&message));
+                let retransmitted = self.world.setup().network.retransmission_timeout;
+                let wait = match self.world.depart(self.node, link.peer, &message) {
+                    Departure::After(wait) | Departure::Twice(wait, _) => wait,
+                    // It can only be lost together with the connection.
+                    Departure::Dropped => {
+                        self.own.push_back(Incoming::Closed(id, CloseReason::Reset));
+                        return Ok(());
+                    }
+                    Departure::Lost => retransmitted,
+                };
+                let wait = wait.div_f64(self.clock.speed);
+                let queued = link.send(sent, wait, self.wire.message.write(&message));
                 let buffered = self.world.connections(self.node).iter().find(|c| c.id == id).map_or(0, |c| c.buffered);
                 let capacity = self.world.setup().network.buffer.capacity;
                 if queued.is_none_or(|queued| queued.max(buffered) > capacity) {
@@ -396,7 +436,7 @@ impl<'a, A: Actor> Process<'a, A> {
                 }
             }
             Effect::Close(id) => _ = self.links.remove(&id).map(Link::finish),
-            Effect::Listen(listening) => self.listen(listening)?,
+            Effect::Listen(listening) => self.listen(listening).await?,
             Effect::Write(record) => self.disk.append(self.wire.record.write(&record)),
             Effect::Truncate => self.disk.truncate(),
             Effect::Sync(token) => self.disk.sync(token),
@@ -416,31 +456,46 @@ impl<'a, A: Actor> Process<'a, A> {
         Ok(())
     }
 
+    fn send_datagram(&self, to: NodeId, wait: Duration, datagram: Vec<u8>) {
+        let (socket, address) = (self.socket.clone(), self.network.peers[to.index()]);
+        // As with any datagram, nobody knows whether it arrives.
+        if wait.is_zero() {
+            _ = socket.try_send_to(&datagram, address);
+        } else {
+            let wait = wait.div_f64(self.clock.speed);
+            spawn_local(async move {
+                sleep(wait).await;
+                _ = socket.try_send_to(&datagram, address);
+            });
+        }
+    }
+
     /// A power board answers when it has switched, not before.
     async fn wait_for_switch(&mut self) -> io::Result<()> {
         let mut later = Vec::new();
         loop {
             match self.told.recv().await {
                 Some(Told::Switched) => break,
-                Some(Told::Begin { .. }) => {}
                 Some(Told::Clock { question }) => {
                     self.observer.say(&Said::Clock { question, now: self.clock.now() })?;
                 }
-                Some(Told::Command(command)) => later.push(command),
+                Some(told) => later.push(told),
                 None => return Err(io::Error::new(io::ErrorKind::BrokenPipe, "there is nobody who switches power")),
             }
         }
-        for command in later {
-            Box::pin(self.take_up(Came::Command(command))).await?;
+        for told in later {
+            Box::pin(self.hear(told)).await?;
         }
         Ok(())
     }
 
     /// Accepts connections from now on, or lets the system below refuse them.
-    fn listen(&mut self, listening: bool) -> io::Result<()> {
+    async fn listen(&mut self, listening: bool) -> io::Result<()> {
         if !listening {
             if let Some(listener) = self.listener.take() {
                 listener.abort();
+                // Until the socket is closed, for the address to be free when it is wanted again.
+                _ = listener.await;
             }
         } else if self.listener.is_none() {
             let address = self.network.peers[self.node.index()];

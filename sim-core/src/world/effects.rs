@@ -253,7 +253,7 @@ pub(super) enum Stop {
 }
 
 impl Passage {
-    fn later(self, by: u64) -> Passage {
+    pub(super) fn later(self, by: u64) -> Passage {
         match self {
             Passage::Once(latency) => Passage::Once(latency.saturating_add(by)),
             Passage::Twice(a, b) => Passage::Twice(a.saturating_add(by), b.saturating_add(by)),

@@ -63,6 +63,9 @@ impl<A: Actor> World<A> {
     /// Lets a fault take effect; says whether it did.
     fn strike(&mut self, index: u32, fault: &Fault) -> bool {
         let now = self.now();
+        if let Some(struck) = self.is_suffered_elsewhere(index, fault, true) {
+            return struck;
+        }
         match fault {
             Fault::Crash { node } => {
                 let struck = self.take_down(*node, Stop::Crash);
@@ -95,11 +98,7 @@ impl<A: Actor> World<A> {
                 true
             }
             Fault::Clock { node, step, drift_ppm } => {
-                let clock = &mut self.nodes[*node].clock;
-                clock.step_wall(*step);
-                if let Some(drift_ppm) = drift_ppm {
-                    clock.set_drift(now, *drift_ppm);
-                }
+                self.change_clock(now, *node, *step, *drift_ppm);
                 true
             }
             Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Cut { .. } => {
@@ -158,6 +157,9 @@ impl<A: Actor> World<A> {
     /// Ends what a fault did.
     fn undo(&mut self, index: u32, fault: &Fault) {
         let now = self.now();
+        if self.is_suffered_elsewhere(index, fault, false).is_some() {
+            return;
+        }
         match fault {
             Fault::Crash { node } => {
                 // Not if it was restarted meanwhile and then stopped for another reason.
@@ -181,11 +183,7 @@ impl<A: Actor> World<A> {
             Fault::Slow { node, per_event } => self.nodes[*node].slow_by -= nanos(*per_event),
             Fault::Clock { node, step, drift_ppm } => {
                 let planned = self.schedule.clocks.get(node).map_or(0, |setting| setting.drift_ppm);
-                let clock = &mut self.nodes[*node].clock;
-                clock.step_wall(step.saturating_neg());
-                if drift_ppm.is_some() {
-                    clock.set_drift(now, planned);
-                }
+                self.change_clock(now, *node, step.saturating_neg(), drift_ppm.map(|_| planned));
             }
             Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Cut { .. } => {
                 for (from, to) in fault.cut_links() {
@@ -210,6 +208,15 @@ impl<A: Actor> World<A> {
             | Fault::Command { .. } => {
                 unreachable!("faults without extent in time have no end")
             }
+        }
+    }
+
+    /// Steps a node's wall clock, and sets its drift from that moment of its machine on.
+    pub(super) fn change_clock(&mut self, now: Instant, node: NodeId, step: i64, drift_ppm: Option<i32>) {
+        let clock = &mut self.nodes[node].clock;
+        clock.step_wall(step);
+        if let Some(drift_ppm) = drift_ppm {
+            clock.set_drift(now, drift_ppm);
         }
     }
 

@@ -5,13 +5,17 @@
 //! whoever has the sockets. Whoever looks on keeps another, to which all of them report. That the two cannot differ is the
 //! reason why the invariants of a simulation can be asked of real processes.
 
+use std::time::Duration;
+
 use crate::disk::Disk;
+use crate::links::{Action, Passage, Rule};
 use crate::node::Input;
 use crate::queue::Event;
+use crate::time::nanos;
 use crate::trace::{Fate, What};
 use crate::{
-    Actor, CommandId, Connection, ConnectionEvent, ConnectionId, Effect, Fault, Instant, NodeId, SyncToken, Touched,
-    World,
+    Actor, CommandId, Connection, ConnectionEvent, ConnectionId, Effect, Fault, Instant, Kind, NodeId, Select,
+    SyncToken, Touched, World,
 };
 
 /// Something that has come to a process.
@@ -33,6 +37,21 @@ pub(crate) enum Occurrence<A: Actor> {
     Synced { token: SyncToken, ok: bool },
     /// An operator or a workload asks for something.
     Command(CommandId),
+    /// The fault at this place of the plan, which the process itself brings about, strikes or ends.
+    Fault { place: u32, begins: bool },
+}
+
+/// What becomes of something that a process sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Departure {
+    /// It is sent, this much later.
+    After(Duration),
+    /// It is sent twice.
+    Twice(Duration, Duration),
+    /// It is lost, by chance.
+    Lost,
+    /// It is lost because the plan says so.
+    Dropped,
 }
 
 /// What a world that follows others keeps for them.
@@ -46,6 +65,8 @@ pub(super) struct Followed<A: Actor> {
     commands: Vec<(NodeId, CommandId)>,
     /// Processes that are to start and have not said that they have.
     starting: Vec<bool>,
+    /// Which processes are to suffer from which fault, or no longer.
+    sufferings: Vec<(NodeId, u32, bool)>,
 }
 
 impl<A: Actor> World<A> {
@@ -58,6 +79,7 @@ impl<A: Actor> World<A> {
             effects: Vec::new(),
             commands: Vec::new(),
             starting,
+            sufferings: Vec::new(),
         }));
     }
 
@@ -109,6 +131,103 @@ impl<A: Actor> World<A> {
                 self.handle(node, Input::Synced { token, ok }, cause)
             }
             Occurrence::Command(id) => self.handle(node, Input::Command(id), cause),
+            Occurrence::Fault { place, begins } => {
+                self.suffer(local, node, place, begins);
+                Some(Touched::Node(node))
+            }
+        }
+    }
+
+    /// Lets a fault begin or end that one process brings about by itself.
+    fn suffer(&mut self, local: Instant, node: NodeId, place: u32, begins: bool) {
+        let schedule = self.schedule.clone();
+        let Some(planned) = schedule.faults.faults.get(place as usize) else { return };
+        match &planned.fault {
+            Fault::Slow { per_event, .. } => {
+                let slow_by = &mut self.nodes[node].slow_by;
+                let by = nanos(*per_event);
+                *slow_by = if begins { slow_by.saturating_add(by) } else { slow_by.saturating_sub(by) };
+            }
+            Fault::Clock { step, drift_ppm, .. } => {
+                let usual = self.schedule.clocks.get(&node).map_or(0, |setting| setting.drift_ppm);
+                match begins {
+                    true => self.change_clock(local, node, *step, *drift_ppm),
+                    false => self.change_clock(local, node, step.saturating_neg(), drift_ppm.map(|_| usual)),
+                }
+            }
+            Fault::Degrade { from, to, degradation } if begins => self.links.degrade(place, *from, *to, *degradation),
+            Fault::Degrade { .. } => self.links.restore(place),
+            Fault::Drop { select, count } if begins => self.obey(node, place, select, *count, Action::Drop),
+            Fault::Delay { select, count, by } if begins => {
+                self.obey(node, place, select, *count, Action::Delay(nanos(*by)));
+            }
+            Fault::Drop { .. } | Fault::Delay { .. } => self.links.remove_rules(place),
+            // Its connections are the process's.
+            _ => {}
+        }
+    }
+
+    /// Each sender loses and delays what it sends itself, and counts for itself.
+    fn obey(&mut self, node: NodeId, fault: u32, select: &Select, remaining: u32, action: Action) {
+        let select = Select { from: Some(node), ..select.clone() };
+        self.links.add_rule(Rule { fault, select, remaining, action });
+    }
+
+    /// What becomes of a message that the process which lives here sends.
+    pub(crate) fn depart(&mut self, from: NodeId, to: NodeId, message: &A::Message) -> Departure {
+        let now = self.now;
+        let (mut passage, _) = self.links.decide(from, to, now, &self.schedule, &mut self.randomness);
+        match self.links.rule_for(message.kind(), from, to) {
+            Some((_, Action::Drop)) => return Departure::Dropped,
+            Some((_, Action::Delay(by))) => passage = passage.later(by),
+            None => {}
+        }
+        let wait = self.links.put_on_wire(from, to, message.bytes(), now, &self.setup.network) - now;
+        let after = |latency: u64| Duration::from_nanos(latency.saturating_add(wait));
+        match passage {
+            Passage::Once(latency) => Departure::After(after(latency)),
+            Passage::Twice(first, second) => Departure::Twice(after(first), after(second)),
+            Passage::Lost => Departure::Lost,
+        }
+    }
+
+    /// Leaves a fault to the processes that bring it about, if others do: says then whether it takes effect.
+    pub(super) fn is_suffered_elsewhere(&mut self, place: u32, fault: &Fault, begins: bool) -> Option<bool> {
+        let followed = self.followed.as_mut()?;
+        let connected = |a: NodeId, b: NodeId| self.nodes[a].connections.iter().any(|c| c.peer == b);
+        let (sufferers, strikes) = match fault {
+            Fault::Slow { node, .. } | Fault::Clock { node, .. } => (vec![*node], true),
+            Fault::Reset { a, b } => (vec![*a, *b], connected(*a, *b) || connected(*b, *a)),
+            Fault::Degrade { from, .. } => (vec![*from], true),
+            Fault::Drop { select, .. } | Fault::Delay { select, .. } => match select.from {
+                Some(from) => (vec![from], true),
+                None => (self.setup.node_ids().collect(), true),
+            },
+            _ => return None,
+        };
+        followed.sufferings.extend(sufferers.into_iter().map(|node| (node, place, begins)));
+        if begins && matches!(fault, Fault::Degrade { .. }) {
+            // In force until it ends or everything is healed, even without an end of its own.
+            self.plan.state(place).active = true;
+        }
+        Some(strikes)
+    }
+
+    /// Which processes are to suffer from which fault, or no longer, since the last call.
+    pub(crate) fn take_sufferings(&mut self) -> Vec<(NodeId, u32, bool)> {
+        self.followed.as_mut().map(|followed| std::mem::take(&mut followed.sufferings)).unwrap_or_default()
+    }
+
+    /// How much longer each event takes at a node that is slow.
+    pub(crate) fn slow_by(&self, node: NodeId) -> Duration {
+        Duration::from_nanos(self.nodes[node].slow_by)
+    }
+
+    /// The nodes between which a fault resets connections.
+    pub(crate) fn reset_by(&self, place: u32) -> Option<(NodeId, NodeId)> {
+        match self.schedule.faults.faults.get(place as usize)?.fault {
+            Fault::Reset { a, b } => Some((a, b)),
+            _ => None,
         }
     }
 
@@ -227,17 +346,36 @@ impl<A: Actor> World<A> {
             followed.effects.push(effect.clone());
         }
         match effect {
-            Effect::Send { to, message } => self.record_sent(node, to, &message, false, Fate::Waits),
+            Effect::Send { to, message } => self.sent_elsewhere(node, to, &message, false),
             Effect::SendOn { id, message } => {
                 let peer = self.nodes[node].connections.iter().find(|c| c.id == id).map(|c| c.peer);
                 if let Some(peer) = peer {
-                    self.record_sent(node, peer, &message, true, Fate::Waits);
+                    self.sent_elsewhere(node, peer, &message, true);
                 }
             }
             Effect::Connect { .. } | Effect::Close(_) | Effect::Busy(_) => {}
             Effect::Sync(token) => self.nodes[node].disk.begin_sync(token, self.events, token.0),
             other => self.effect(node, other),
         }
+    }
+}
+
+impl<A: Actor> World<A> {
+    /// A process has sent something. Whoever only looks on notes which planned loss or delay it met there.
+    fn sent_elsewhere(&mut self, from: NodeId, to: NodeId, message: &A::Message, connection: bool) {
+        let looks_on = self.followed.as_ref().is_some_and(|followed| !followed.keeps);
+        let rule = if looks_on { self.links.rule_for(message.kind(), from, to) } else { None };
+        let fate = match rule {
+            Some((fault, action)) => {
+                self.plan.fire(fault, Instant::from_nanos(self.now));
+                match action {
+                    Action::Drop => Fate::Dropped { fault: self.fault_id(fault) },
+                    Action::Delay(_) => Fate::Waits,
+                }
+            }
+            None => Fate::Waits,
+        };
+        self.record_sent(from, to, message, connection, fate);
     }
 }
 
@@ -254,12 +392,13 @@ impl Fault {
             | Fault::Cut { .. }
             | Fault::Heal
             | Fault::HostFailure { .. }
-            | Fault::Command { .. } => None,
-            Fault::Slow { .. } => Some("the processor of a real process cannot be slowed down"),
-            Fault::Clock { .. } => Some("the clock of a real machine is nobody's to set"),
-            Fault::Reset { .. } => Some("nobody resets the connections of others"),
-            Fault::Degrade { .. } => Some("a real link is as good as it is"),
-            Fault::Drop { .. } | Fault::Delay { .. } => Some("no single message of a real network can be singled out"),
+            | Fault::Command { .. }
+            | Fault::Slow { .. }
+            | Fault::Clock { .. }
+            | Fault::Reset { .. }
+            | Fault::Degrade { .. }
+            | Fault::Drop { .. }
+            | Fault::Delay { .. } => None,
             Fault::Disk { .. } => Some("a real disk works"),
         }
     }

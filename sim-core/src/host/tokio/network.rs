@@ -17,7 +17,7 @@ use ::tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use ::tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use ::tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use ::tokio::task::{JoinHandle, spawn_local};
-use ::tokio::time::timeout;
+use ::tokio::time::{Instant, sleep_until, timeout};
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 
@@ -129,7 +129,8 @@ pub struct Link {
 }
 
 enum Outgoing {
-    Message(Vec<u8>),
+    /// Not before this moment.
+    Message(Instant, Vec<u8>),
     Finish,
 }
 
@@ -141,13 +142,13 @@ struct Consumed {
 }
 
 impl Link {
-    /// Sends a message behind what has been sent. Returns how many bytes wait here for the peer to take them, or for the
+    /// Sends a message behind what has been sent, and not before this wait is over. Returns how many bytes wait here for the peer to take them, or for the
     /// network; `None` if the message is too long to be sent at all.
-    pub fn send(&self, sent: Stamp, message: Vec<u8>) -> Option<u64> {
+    pub fn send(&self, sent: Stamp, wait: Duration, message: Vec<u8>) -> Option<u64> {
         let frame = Packet::Message { sent, message }.to_frame()?;
         self.queued.set(self.queued.get() + frame.len() as u64);
         // If it is broken the actor is about to hear of it.
-        _ = self.out.send(Outgoing::Message(frame));
+        _ = self.out.send(Outgoing::Message(Instant::now() + wait, frame));
         Some(self.queued.get())
     }
 
@@ -377,7 +378,10 @@ async fn write(mut writer: OwnedWriteHalf, mut tail: Tail) -> io::Result<Option<
                 writer.write_all(&Packet::Consumed(bytes).to_frame().unwrap_or_default()).await?;
             }
             outgoing = tail.out.recv() => match outgoing {
-                Some(Outgoing::Message(frame)) => {
+                Some(Outgoing::Message(at, frame)) => {
+                    if at > Instant::now() {
+                        sleep_until(at).await;
+                    }
                     writer.write_all(&frame).await?;
                     tail.queued.set(tail.queued.get() - frame.len() as u64);
                 }
