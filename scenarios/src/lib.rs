@@ -4,6 +4,7 @@ pub mod bytes;
 pub mod catalogue;
 pub mod cause;
 pub mod cli;
+pub mod compare;
 pub mod defects;
 pub mod explore;
 pub mod format;

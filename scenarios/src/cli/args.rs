@@ -67,6 +67,8 @@ pub enum Verb {
     Shrink(ShrinkArgs),
     /// Runs a scenario as real processes that really break, and asks the same of what they did
     Real(RealArgs),
+    /// Runs scenarios natively, on madsim and as real processes, and compares verdicts and milestones
+    Compare(CompareArgs),
     /// Runs one node of a scenario as this process
     Node(NodeArgs),
     /// Catches every historical defect, and shows that each is gone when it is fixed
@@ -346,6 +348,34 @@ pub struct RealArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_long_help = COMPARE_EXAMPLES)]
+pub struct CompareArgs {
+    /// Names such as `artemis/failback`, folders such as `lease`, or files; every bundled scenario if left out.
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+
+    /// What connects the nodes of real processes.
+    #[arg(long, value_name = "NETWORK", default_value = "namespaces")]
+    pub network: real::Kind,
+
+    /// Seconds that pass for real processes in one of the machine's, from 0.1 to 50.
+    #[arg(long, value_name = "N", value_parser = parse_speed, default_value = "10")]
+    pub speed: f64,
+
+    /// How often real processes may try to show what a canary expects, each time with another seed.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub tries: usize,
+
+    /// Scenarios that run as real processes at a time.
+    #[arg(long, short, value_name = "N", value_parser = parse_jobs, default_value = "4")]
+    pub jobs: usize,
+
+    /// How to report.
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub message_format: MessageFormat,
+}
+
+#[derive(Debug, Args)]
 #[command(after_long_help = NODE_EXAMPLES)]
 pub struct NodeArgs {
     /// The scenario: a name such as `artemis/failback`, or a file.
@@ -559,6 +589,15 @@ them has happened. The latency, loss and disks of the scenario mean nothing here
 
 The exit code is 0 if nothing was violated, 10 or 11 if something was, whatever the file expects, 12 if an actor is no state
 machine, and 13 if it cannot be told in which order things happened.";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  fencepost compare artemis/failover artemis/failback derby/failover        as root
+  fencepost compare lease --network loopback
+
+A scenario that should pass is run once in each world, a canary until it is caught there. Milestones are the marks that the
+scenario asks for with `sometimes`. The exit code is 0 if all worlds come to what the file expects, with the milestones in one
+order, and 1 if not.";
 
 const NODE_EXAMPLES: &str = "\
 Examples, each in a terminal of its own:

@@ -14,6 +14,7 @@
 mod args;
 mod campaign;
 mod check;
+mod compare;
 mod completions;
 mod defects;
 mod environment;
@@ -71,6 +72,7 @@ fn dispatch(verb: Verb, registry: &Registry, terminal: &mut Terminal) -> Result<
         Verb::Fuzz(args) => campaign::fuzz(args, registry, terminal),
         Verb::Merge(args) => merge::merge(args, registry, terminal),
         Verb::Real(args) => real::real(&args, registry, terminal),
+        Verb::Compare(args) => compare::compare_worlds(&args, registry, terminal),
         Verb::Node(args) => node::node(&args, registry, terminal),
         Verb::Replay(args) => replay::replay(&args, registry, terminal),
         Verb::Explore(args) => explore::explore(&args, registry, terminal),

@@ -118,7 +118,8 @@ fn code(judgement: &sim_core::host::merge::Judgement) -> u8 {
     }
 }
 
-fn ended_without(problem: Problem, terminal: &mut Terminal) -> Result<u8, Stop> {
+/// The code of a run that came to nothing.
+pub(super) fn ended_without(problem: Problem, terminal: &mut Terminal) -> Result<u8, Stop> {
     match problem {
         Problem::Impossible(why) => Err(Stop::Usage(why)),
         Problem::Refused(why) | Problem::Died(why) => Err(Stop::Failed(why)),
@@ -131,13 +132,13 @@ fn ended_without(problem: Problem, terminal: &mut Terminal) -> Result<u8, Stop> 
 }
 
 /// Where disks are: a folder that is kept, or one that is gone at the end.
-enum Folder {
+pub(super) enum Folder {
     Kept(PathBuf),
     Passing(tempfile::TempDir),
 }
 
 impl Folder {
-    fn of(kept: Option<&Path>) -> Result<Self, Stop> {
+    pub(super) fn of(kept: Option<&Path>) -> Result<Self, Stop> {
         let Some(path) = kept else {
             let folder = tempfile::Builder::new().prefix("fencepost-").tempdir();
             return folder.map(Folder::Passing).map_err(|error| Stop::Failed(format!("no temporary folder: {error}")));
@@ -151,7 +152,7 @@ impl Folder {
         path.canonicalize().map(Folder::Kept).map_err(cannot)
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             Folder::Kept(path) => path,
             Folder::Passing(folder) => folder.path(),

@@ -9,6 +9,7 @@ use sim_core::search::{Exploration, Orders};
 
 use super::defects::{self, Row};
 use super::shrunk::Told;
+use crate::compare::{Comparison, Seen};
 use crate::explore::Plan;
 use crate::format::{self, Scenario};
 use crate::real;
@@ -97,6 +98,13 @@ enum Line<'a> {
         virtual_s: f64,
         wall_s: f64,
     },
+    Comparison {
+        scenario: &'a str,
+        expects: Option<&'a str>,
+        agrees: bool,
+        one_order: bool,
+        worlds: BTreeMap<&'static str, World<'a>>,
+    },
     #[serde(rename = "summary")]
     DefectsSummary {
         defects: usize,
@@ -129,6 +137,26 @@ impl<'a> Cause<'a> {
             seeds,
             first_seed: format!("{:#x}", first.seed),
             message: &first.violation.message,
+        }
+    }
+}
+
+/// A scenario in one world.
+#[derive(Serialize)]
+struct World<'a> {
+    violation: Option<&'a str>,
+    undecided: bool,
+    seed: String,
+    marks: &'a [&'static str],
+}
+
+impl<'a> World<'a> {
+    fn of(seen: &'a Seen) -> Self {
+        World {
+            violation: seen.violation.as_deref(),
+            undecided: seen.open,
+            seed: format!("{:#x}", seen.seed),
+            marks: &seen.marks,
         }
     }
 }
@@ -288,6 +316,17 @@ pub fn orders(scenario: &Scenario, orders: &Orders, wall: Duration) -> String {
         found_with: violation.map(|_| 0),
         schedule: None,
         wall_s: wall.as_secs_f64(),
+    })
+}
+
+/// A scenario in all worlds.
+pub fn compared(scenario: &str, comparison: &Comparison) -> String {
+    to_line(&Line::Comparison {
+        scenario,
+        expects: comparison.expects.as_deref(),
+        agrees: comparison.agrees(),
+        one_order: comparison.has_one_order(),
+        worlds: comparison.worlds().map(|(name, seen)| (name, World::of(seen))).collect(),
     })
 }
 

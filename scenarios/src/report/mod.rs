@@ -11,6 +11,7 @@ pub mod story;
 pub mod table;
 pub mod timeline;
 pub(crate) mod words;
+pub mod worlds;
 
 #[cfg(test)]
 mod sample;

@@ -227,10 +227,10 @@ mod tests {
         }
 
         #[test]
-        fn any_flipped_bit_is_found(payload in proptest::collection::vec(any::<u8>(), 1..40), at: prop::sample::Index, bit in 0..8) {
+        fn any_flipped_bit_is_found(payload in proptest::collection::vec(any::<u8>(), 1..40), at: prop::sample::Index, bit in 0_u8..8) {
             let mut bytes = Frame::bytes(3, &payload).expect("it is short");
             let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             prop_assert!(Frame::split(&bytes).is_err());
         }
 

@@ -286,3 +286,141 @@ impl Record {
         Ok(follower.finish(self.end))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::host::mirror::Order;
+    use crate::{Class, CommandId, ConnectionId, Violation};
+
+    /// Believes that a node holds something from each even note on to the next odd one, and that two must not.
+    #[derive(Default)]
+    struct Believer {
+        holders: BTreeSet<NodeId>,
+        told: Rc<RefCell<Vec<(NodeId, u64)>>>,
+        violation: Option<Violation>,
+    }
+
+    impl Follower for Believer {
+        fn note(&mut self, at: Instant, node: NodeId, note: &Note) -> Result<(), Divergence> {
+            self.told.borrow_mut().push((node, note.stamp.number));
+            if note.stamp.number % 2 == 0 { self.holders.insert(node) } else { self.holders.remove(&node) };
+            if self.holders.len() > 1 {
+                let (invariant, message) = ("one-holder".to_owned(), "two hold it".to_owned());
+                let violation = Violation { invariant, class: Class::Safety, at, event: 0, node: Some(node), message };
+                self.violation.get_or_insert(violation);
+            }
+            Ok(())
+        }
+        fn deed(&mut self, _: Instant, deed: Deed) {
+            if let Deed::Begin(fault) = deed {
+                self.holders.remove(&NodeId(fault as u16));
+            }
+        }
+        fn found(&mut self, _: NodeId, _: &[Vec<u8>]) {}
+        fn due(&self) -> Option<(Instant, Deed)> {
+            None
+        }
+        fn orders(&mut self) -> Vec<Order> {
+            Vec::new()
+        }
+        fn look(&mut self, _: Instant) {}
+        fn end(&self) -> Instant {
+            Instant::ZERO
+        }
+        fn violation(&self) -> Option<&Violation> {
+            self.violation.as_ref()
+        }
+        fn finish(self: Box<Self>, at: Instant) -> (Outcome, Trace) {
+            let (fired, marks, reached) = (Vec::new(), Vec::new(), Vec::new());
+            let violation = self.violation;
+            (Outcome { violation, events: 0, end: at, trace_hash: 0, fired, marks, reached }, Trace::default())
+        }
+    }
+
+    fn millis(millis: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(millis)
+    }
+
+    /// A record of two processes, whose clocks are known to within so many milliseconds on each side.
+    fn record(notes: &[(u16, u64)], within: u64) -> Record {
+        let mut record = Record::default();
+        let mut numbers = [0; 2];
+        for &(node, at) in notes {
+            let number = &mut numbers[usize::from(node)];
+            let stamp = Stamp { process: 0, number: *number };
+            *number += 1;
+            let (began, ended) = (millis(at), millis(at));
+            let came = Came::Command(CommandId(0));
+            record.notes.push((NodeId(node), Note { stamp, began, ended, came, state: Some(0) }));
+        }
+        for node in [NodeId(0), NodeId(1)] {
+            let (asked, said, heard) = (millis(100 - within), millis(100), millis(100 + within));
+            record.readings.push(Reading { node, process: 0, asked, said, heard });
+        }
+        record
+    }
+
+    fn judged(record: &Record) -> Judgement {
+        record.judge(|_| Box::<Believer>::default()).expect("it believes everything")
+    }
+
+    fn order(record: &Record) -> Vec<(NodeId, u64)> {
+        let told = Rc::new(RefCell::new(Vec::new()));
+        let mut first = Some(Believer { told: told.clone(), ..Believer::default() });
+        assert!(record.judge(|_| Box::new(first.take().unwrap_or_default())).is_ok());
+        told.take()
+    }
+
+    #[test]
+    fn two_at_a_time_are_certain_if_they_overlap_by_more_than_the_clocks_are_off() {
+        let overlap = [(0, 10), (1, 20), (0, 30), (1, 40)];
+        assert_eq!(judged(&record(&overlap, 1)).certain().collect::<Vec<_>>(), ["one-holder"]);
+        let judgement = judged(&record(&overlap, 6));
+        assert!(judgement.certain().next().is_none() && judgement.is_open(), "10 ms of overlap, and 12 of doubt");
+    }
+
+    #[test]
+    fn one_after_the_other_is_sound_if_the_gap_is_wider_than_the_clocks_are_off() {
+        let apart = [(0, 10), (0, 20), (1, 30), (1, 40)];
+        let judgement = judged(&record(&apart, 4));
+        assert!(judgement.violated.is_empty());
+        assert_eq!(judgement.uncertainty, Duration::from_millis(8));
+        assert!(judged(&record(&apart, 6)).is_open(), "a gap of 10 ms, and 12 of doubt");
+    }
+
+    #[test]
+    fn what_was_sent_comes_before_it_is_received_whatever_the_clocks_say() {
+        let mut record = record(&[(1, 10), (0, 20)], 1);
+        let sent = Stamp { process: 0, number: 0 };
+        let via: Option<ConnectionId> = None;
+        record.notes[0].1.came = Came::Message { from: NodeId(0), sent, via, message: Vec::new() };
+        assert_eq!(order(&record), [(NodeId(0), 0), (NodeId(1), 0)]);
+    }
+
+    #[test]
+    fn what_was_heard_before_a_deed_comes_before_it_and_what_a_process_did_before_it_was_killed_too() {
+        // Node 0 holds until it is killed, and node 1 takes over.
+        let mut record = record(&[(0, 10), (1, 40)], 20);
+        let deed = Deed::Begin(0);
+        record.deeds.push(Done { at: millis(25), deed, heard: 1 });
+        assert!(judged(&record).is_open(), "nothing says that node 1 took over after the crash");
+        record.deaths.push(Death { node: NodeId(0), process: 0, cause: Cause::Deed(0), disk: Vec::new() });
+        record.readings.push(Reading { node: NodeId(1), process: 0, asked: millis(99), said: millis(100), heard: millis(101) });
+        assert!(judged(&record).violated.is_empty());
+    }
+
+    #[test]
+    fn a_record_that_contradicts_itself_is_told_to_its_end() {
+        let mut record = record(&[(0, 10), (1, 20)], 1);
+        for (own, other) in [(0, 1), (1, 0)] {
+            let sent = Stamp { process: 0, number: 0 };
+            record.notes[own].1.came = Came::Message { from: NodeId(other), sent, via: None, message: Vec::new() };
+        }
+        assert_eq!(order(&record).len(), 2);
+    }
+}

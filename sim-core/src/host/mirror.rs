@@ -291,3 +291,114 @@ impl<A: Actor> Follower for Mirror<A> {
         (self.run.outcome(violation), trace)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Context, Fault, Limits, Schedule, Setup, SyncToken, Trigger, World};
+
+    /// Writes a record when it starts, and remembers a number that its maker has given it.
+    #[derive(Clone, Hash)]
+    struct Server {
+        number: u64,
+        synced: bool,
+    }
+
+    impl Actor for Server {
+        type Message = ();
+        type Timer = u8;
+        type Record = u64;
+        type Command = ();
+        fn on_start(&mut self, _: &[u64], ctx: &mut Context<Self>) {
+            ctx.write(self.number);
+            ctx.sync();
+            ctx.set_timer(1, Duration::from_secs(1));
+        }
+        fn on_message(&mut self, _: NodeId, (): (), _: &mut Context<Self>) {}
+        fn on_timer(&mut self, _: u8, ctx: &mut Context<Self>) {
+            ctx.mark("timed");
+            ctx.halt();
+        }
+        fn on_synced(&mut self, _: SyncToken, _: &mut Context<Self>) {
+            self.synced = true;
+        }
+    }
+
+    /// Two servers, of which the first is killed at ten seconds; `number` is what their maker gives them.
+    fn mirror(number: impl Fn() -> u64 + Send + Sync + 'static) -> Mirror<Server> {
+        let setup = Setup::new(["alpha", "beta"], move |_| Server { number: number(), synced: false });
+        let mut schedule = Schedule::seeded(1);
+        let crash = Fault::Crash { node: NodeId(0) };
+        schedule.faults.push(Trigger::At(Instant::from_secs(10)), crash, Some(Duration::from_secs(2)));
+        let world = World::new(&Arc::new(setup), &Arc::new(schedule));
+        Mirror::new(Run::new(world, Vec::new(), Limits::default()), Wire::new())
+    }
+
+    fn note(number: u64, came: Came, state: u64) -> Note {
+        let stamp = Stamp { process: 0, number };
+        let at = Instant::from_secs(number);
+        Note { stamp, began: at, ended: at, came, state: Some(state) }
+    }
+
+    fn started(number: u64) -> Note {
+        note(0, Came::Start { disk: Vec::new() }, state_hash(Some(&Server { number, synced: false })))
+    }
+
+    #[test]
+    fn it_starts_and_kills_what_the_plan_says_and_knows_what_was_synced() {
+        let mut mirror = mirror(|| 7);
+        while let Some((Instant::ZERO, deed)) = mirror.due() {
+            mirror.deed(Instant::ZERO, deed);
+        }
+        assert_eq!(mirror.orders(), [Order::Start(NodeId(0)), Order::Start(NodeId(1))]);
+        assert_eq!(mirror.note(Instant::ZERO, NodeId(0), &started(7)), Ok(()));
+        assert_eq!(mirror.run.world.durable(NodeId(0)).count(), 0);
+        let synced = Came::Synced { token: SyncToken(1), ok: true, length: 20 };
+        let after = state_hash(Some(&Server { number: 7, synced: true }));
+        assert_eq!(mirror.note(Instant::from_secs(1), NodeId(0), &note(1, synced, after)), Ok(()));
+        assert_eq!(mirror.run.world.durable(NodeId(0)).collect::<Vec<_>>(), [&7]);
+        assert_eq!(mirror.orders(), []);
+        let crash = mirror.due().expect("it is planned");
+        assert_eq!(crash, (Instant::from_secs(10), Deed::Begin(0)));
+        mirror.deed(crash.0, crash.1);
+        assert_eq!(mirror.orders(), [Order::Kill(NodeId(0))]);
+        // It ends after its two seconds, and the process starts again.
+        for _ in 0..2 {
+            let (at, deed) = mirror.due().expect("its end is planned");
+            mirror.deed(at, deed);
+        }
+        assert_eq!(mirror.orders(), [Order::Start(NodeId(0))]);
+    }
+
+    #[test]
+    fn a_process_that_halts_is_not_killed() {
+        let mut mirror = mirror(|| 7);
+        mirror.deed(Instant::ZERO, Deed::Start(NodeId(0)));
+        mirror.note(Instant::ZERO, NodeId(0), &started(7)).expect("it is what it was");
+        mirror.orders();
+        let timer = Came::Timer(mirror.wire.timer.write(&1));
+        mirror.note(Instant::from_secs(1), NodeId(0), &note(1, timer, 0)).expect("nothing is left of it");
+        assert_eq!(mirror.orders(), [Order::Reap(NodeId(0))]);
+        assert_eq!(mirror.run.world.marks(), [("timed", 1)]);
+    }
+
+    #[test]
+    fn an_actor_that_is_no_function_of_what_comes_to_it_is_found_out() {
+        let next = AtomicU64::new(0);
+        let mut mirror = mirror(move || next.fetch_add(1, Ordering::Relaxed));
+        assert_eq!(mirror.note(Instant::ZERO, NodeId(0), &started(0)), Ok(()));
+        let divergence = mirror.note(Instant::ZERO, NodeId(1), &started(0)).expect_err("its number is 1 here");
+        assert_eq!(divergence.to_string(), "n1, process 0, note 0 at 0s: the actor comes to another state");
+    }
+
+    #[test]
+    fn what_no_process_of_this_protocol_can_have_written_is_found_out() {
+        let mut mirror = mirror(|| 7);
+        let nonsense = note(0, Came::Timer(vec![1, 2, 3]), 0);
+        assert!(mirror.note(Instant::ZERO, NodeId(0), &nonsense).is_err());
+    }
+}
