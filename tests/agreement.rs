@@ -44,6 +44,9 @@ const COMPARED: &[&str] = &[
     "sling/defects/SLING-L1",
 ];
 
+/// Whose power boards switch machines off, which then vanish from the network.
+const POWER_BOARDS: &str = "pvc/";
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(CLUSTERS);
@@ -53,7 +56,9 @@ fn main() -> ExitCode {
     let as_root = match env::var("FENCEPOST_NAMESPACES").as_deref() {
         Ok("1") => true,
         Err(_) | Ok("0" | "") => false,
-        Ok(other) => stop(&format!("FENCEPOST_NAMESPACES is `{other}`; write 1 to run what takes network namespaces, or 0")),
+        Ok(other) => {
+            stop(&format!("FENCEPOST_NAMESPACES is `{other}`; write 1 to run what takes network namespaces, or 0"))
+        }
     };
     let trials = COMPARED.iter().map(|name| {
         let found = catalogue.entries().iter().find(|entry| entry.name() == *name);
@@ -73,6 +78,7 @@ fn trial(entry: &Entry, as_root: bool) -> Trial {
         Ok(compiled) => real::objection(&*compiled, &compiled.schedule(0), Kind::Loopback).is_some(),
         Err(_) => stop(&format!("{} cannot be read", entry.name())),
     };
+    let parts = parts || entry.name().starts_with(POWER_BOARDS);
     let (network, kind) = if parts { (Kind::Namespaces, "parted") } else { (Kind::Loopback, "") };
     let trial = Trial::test(entry.name().to_owned(), move || agrees(&entry, &registry, network).map_err(Failed::from));
     trial.with_kind(kind).with_ignored_flag(parts && !as_root)

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use protocols::services::repository::{
-    Client, ClusterNodeId, Config, Descriptor, Event, Folder, Message, Path, Record, Standing, State, Store, Timer, Value,
+    Client, ClusterNodeId, Config, Descriptor, Event, Folder, Message, Path, Record, Standing, State, Store, Timer,
+    Value,
 };
 use sim_core::{
     Actor, ClockSetting, Context, DiskTrouble, Fault, FaultPlan, Instant, NodeId, Schedule, Select, Setup, SyncToken,

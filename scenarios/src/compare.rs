@@ -127,7 +127,8 @@ fn native(compiled: &dyn Compiled, expects: Option<&str>, tries: usize) -> (Seen
 
 fn simulated(compiled: &dyn Compiled, expects: Option<&str>) -> Seen {
     let Some(invariant) = expects else { return seen(compiled, 0) };
-    let found = seeds(compiled.scenario(), MORE_FOR_MADSIM).find(|&seed| violated(&run(compiled, seed).1) == Some(invariant));
+    let found =
+        seeds(compiled.scenario(), MORE_FOR_MADSIM).find(|&seed| violated(&run(compiled, seed).1) == Some(invariant));
     seen(compiled, found.unwrap_or(0))
 }
 

@@ -69,8 +69,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use rayon::ThreadPoolBuildError;
 use ::tokio::sync::mpsc::Receiver;
+use rayon::ThreadPoolBuildError;
 use schemars::generate::SchemaSettings;
 use sim_core::host::mirror::Follower;
 use sim_core::host::record::Told;

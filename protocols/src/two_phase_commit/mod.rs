@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sim_core::library::Always;
-use sim_core::{Cluster, Defect, Factory, Invariant, LookBack, Named, NodeId, Property, Protocol, World, Wire};
+use sim_core::{Cluster, Defect, Factory, Invariant, LookBack, Named, NodeId, Property, Protocol, Wire, World};
 
 pub use node::{Config, Manager, Message, Node, Phase, Resource, Timer};
 

@@ -36,11 +36,12 @@ pub fn compare_worlds(args: &CompareArgs, registry: &Registry, terminal: &mut Te
         for _ in 0..args.jobs.min(entries.len()) {
             let (sender, entries, next, stop, program) = (sender.clone(), &entries, &next, &stop, &program);
             scope.spawn(move || {
-                while let Some((number, entry)) = Some(next.fetch_add(1, Ordering::Relaxed))
-                    .and_then(|number| Some((number, entries.get(number)?)))
+                while let Some((number, entry)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|number| Some((number, entries.get(number)?)))
                     && !stop()
                     && sender.send((number, compare_one(entry, args, registry, program, stop))).is_ok()
-                {}
+                {
+                }
             });
         }
         drop(sender);

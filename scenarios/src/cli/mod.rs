@@ -18,6 +18,7 @@ mod compare;
 mod completions;
 mod defects;
 mod environment;
+mod examples;
 mod exit;
 mod explore;
 mod journaled;

@@ -90,10 +90,7 @@ fn drawn(compiled: &dyn Compiled, schedule: &Schedule, result: &real::Result, te
         (Some(invariant), None) => format!("FAIL {name}  seed {seed:#x} violates {invariant}\n"),
         (None, _) if judgement.is_open() => {
             let possible: Vec<&str> = judgement.violated.keys().map(String::as_str).collect();
-            format!(
-                "OPEN {name}  seed {seed:#x}: whether {} was violated cannot be told\n",
-                possible.join(" or ")
-            )
+            format!("OPEN {name}  seed {seed:#x}: whether {} was violated cannot be told\n", possible.join(" or "))
         }
         _ => format!("PASS {name}  seed {seed:#x}: nothing was violated\n"),
     };

@@ -86,6 +86,8 @@ struct Running {
     child: Child,
     /// Its number on its node, once it has said so.
     process: Option<u32>,
+    /// What it has found on its disk.
+    found: Vec<Vec<u8>>,
     /// Bytes of its log that are sure to survive.
     synced: u64,
     /// When it was told to begin, and what it was told that it is.
@@ -274,16 +276,20 @@ impl Cluster<'_> {
         let complaints = options.directory.join(format!("{}.stderr", self.name(node)));
         let child = Child::start(command, node, self.spawned, &complaints, self.sender.clone())
             .map_err(|error| Problem::Refused(format!("{} cannot be started: {error}", self.name(node))))?;
-        let running = Running { child, process: None, synced: 0, begun: None, ending: false };
+        let running = Running { child, process: None, found: Vec::new(), synced: 0, begun: None, ending: false };
         self.children.insert(node, running);
         Ok(())
     }
 
     /// Something that tells this run from others of the same process.
     fn started_at(&self) -> u64 {
-        u64::from(self.network.address(NodeId(0)).to_string().bytes().fold(0u32, |sum, byte| {
-            sum.wrapping_mul(31).wrapping_add(u32::from(byte))
-        }))
+        u64::from(
+            self.network
+                .address(NodeId(0))
+                .to_string()
+                .bytes()
+                .fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))),
+        )
     }
 
     /// Waits until a process says what is wanted of it, or nothing any more. What else is heard meanwhile is kept.
@@ -301,6 +307,7 @@ impl Cluster<'_> {
                 Ok(Heard { child: who, said: Some(Said::Failed(why)), .. }) if who == child => {
                     return Err(Problem::Died(format!("{}: {why}", self.name(node))));
                 }
+                Ok(Heard { node, child: who, said: Some(Said::Found(records)), .. }) => self.found(node, who, records),
                 Ok(heard) => self.backlog.push_back(heard),
                 Err(_) => return Err(Problem::Died(format!("{} is not ready after {PATIENCE:?}", self.name(node)))),
             }
@@ -309,6 +316,13 @@ impl Cluster<'_> {
         match said {
             None if !self.children[&node].ending => Err(self.died(node)),
             _ => Ok(()),
+        }
+    }
+
+    /// A process has found something on its disk.
+    fn found(&mut self, node: NodeId, child: u64, records: Vec<Vec<u8>>) {
+        if let Some(running) = self.children.get_mut(&node).filter(|running| running.child.number == child) {
+            running.found.extend(records);
         }
     }
 
@@ -343,7 +357,10 @@ impl Cluster<'_> {
         }
         for heard in last_words {
             match heard.said {
-                Some(Said::Note(note)) => self.take_down(node, heard.at, note),
+                Some(Said::Note(note)) => {
+                    let note = self.completed(node, note);
+                    self.take_down(node, heard.at, note);
+                }
                 Some(Said::Clock { question, now }) => self.take_down_time(node, heard.at, question, now),
                 _ => {}
             }
@@ -354,7 +371,7 @@ impl Cluster<'_> {
         let process = running.process.unwrap_or_default();
         let mut randomness = Randomness::new(self.schedule.seed);
         let draw = u64::from(randomness.draw(Site::Disk(node), process)[0]);
-        let keeps = |unsynced: u64| draw * (unsynced + 1) >> 32;
+        let keeps = |unsynced: u64| (draw * (unsynced + 1)) >> 32;
         tear(&self.disk(node), running.synced, keeps)?;
         self.bury(node, running.process, cause)
     }
@@ -394,7 +411,12 @@ impl Cluster<'_> {
         }
         match said {
             Some(Said::Ready) => Ok(()),
+            Some(Said::Found(records)) => {
+                self.found(node, child, records);
+                Ok(())
+            }
             Some(Said::Note(note)) => {
+                let note = self.completed(node, note);
                 let stamp = note.stamp;
                 let now = self.now();
                 let followed = self.follower.note(now, node, &note);
@@ -419,6 +441,14 @@ impl Cluster<'_> {
             }
             None => Err(self.died(node)),
         }
+    }
+
+    /// A note with what the process has said before.
+    fn completed(&mut self, node: NodeId, mut note: Note) -> Note {
+        if let (Came::Start { disk }, Some(running)) = (&mut note.came, self.children.get_mut(&node)) {
+            *disk = std::mem::take(&mut running.found);
+        }
+        note
     }
 
     fn take_down(&mut self, node: NodeId, heard: std::time::Instant, note: Note) {

@@ -87,11 +87,7 @@ pub fn run(
 ///
 /// # Errors
 /// If an actor does something else than it did in its process.
-pub fn judge(
-    compiled: &dyn Compiled,
-    schedule: &Schedule,
-    record: &Record,
-) -> std::result::Result<Judgement, Problem> {
+pub fn judge(compiled: &dyn Compiled, schedule: &Schedule, record: &Record) -> std::result::Result<Judgement, Problem> {
     let follower = |recorded| compiled.follow(schedule, recorded).expect("whoever ran it could be followed");
     record.judge(follower).map_err(|divergence| Problem::Nondeterministic(divergence.to_string()))
 }
@@ -114,9 +110,13 @@ pub fn objection(compiled: &dyn Compiled, schedule: &Schedule, network: Kind) ->
     }
     let planned = &schedule.faults.faults;
     if let Some(fault) = planned.iter().find(|planned| matches!(planned.trigger, Trigger::OnEvent(_))) {
-        return Some(format!("a {} strikes at the n-th event, and nobody can count those of real processes", fault.fault.kind()));
+        return Some(format!(
+            "a {} strikes at the n-th event, and nobody can count those of real processes",
+            fault.fault.kind()
+        ));
     }
-    let impossible = planned.iter().find_map(|planned| Some((planned.fault.kind(), planned.fault.objection_if_real()?)));
+    let impossible =
+        planned.iter().find_map(|planned| Some((planned.fault.kind(), planned.fault.objection_if_real()?)));
     if let Some((kind, why)) = impossible {
         return Some(format!("`{}` plans a {kind}: {why}", scenario.name));
     }

@@ -55,7 +55,8 @@ impl Namespaces {
         }
         ip(&["-netns", &switch], &script)?;
         for node in self.all() {
-            let mut script = format!("address add {}/16 dev eth0\nlink set lo up\nlink set eth0 up\n", self.address(node));
+            let mut script =
+                format!("address add {}/16 dev eth0\nlink set lo up\nlink set eth0 up\n", self.address(node));
             for peer in self.all().filter(|&peer| peer != node) {
                 script += &self.neighbour(peer, &mac(peer));
             }

@@ -340,7 +340,11 @@ pub fn real(scenario: &Scenario, seed: u64, result: &real::Result) -> String {
         seed: format!("{seed:#x}"),
         violation,
         message: violation.and(outcome.violation.as_ref()).map(|violation| violation.message.as_str()),
-        undecided: if judgement.is_open() { judgement.violated.keys().map(String::as_str).collect() } else { Vec::new() },
+        undecided: if judgement.is_open() {
+            judgement.violated.keys().map(String::as_str).collect()
+        } else {
+            Vec::new()
+        },
         orders: judgement.orders,
         clocks_within_s: judgement.uncertainty.as_secs_f64(),
         marks: trace.marks_in_order(),

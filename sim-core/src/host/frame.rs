@@ -19,6 +19,8 @@ use ::tokio::io::{AsyncRead, AsyncReadExt};
 pub const VERSION: u8 = 1;
 /// Bytes that a payload has at most.
 pub const MAX_PAYLOAD: usize = 256 << 10;
+/// Bytes that a message or a record has at most: what is written around it, in a note of it for one, must find room too.
+pub const MAX_VALUE: usize = MAX_PAYLOAD - 256;
 /// Bytes in front of a payload.
 pub const HEADER: usize = 14;
 

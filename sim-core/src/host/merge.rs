@@ -232,14 +232,11 @@ impl Record {
                 .iter()
                 .filter(|(process, _)| first_of_node(**process))
                 .filter_map(|(process, notes)| notes.front().map(|waiting| (*process, *waiting)))
-                .filter(|((node, _), Waiting { note, .. })| {
-                    sent(note) && ends_nobody(Cause::Board(*node, note.stamp))
-                })
+                .filter(|((node, _), Waiting { note, .. })| sent(note) && ends_nobody(Cause::Board(*node, note.stamp)))
                 .min_by_key(|(process, waiting)| (waiting.at, *process));
             let next_deed = deeds.peek().map(|(number, done)| (*number, **done));
-            let next_deed = next_deed.filter(|(number, done)| {
-                told_all >= done.heard && ends_nobody(Cause::Deed(*number))
-            });
+            let next_deed =
+                next_deed.filter(|(number, done)| told_all >= done.heard && ends_nobody(Cause::Deed(*number)));
             // Of a record that contradicts itself the parts are told one after the other.
             let any = || Some((*queues.first_key_value()?.0, *queues.first_key_value()?.1.front()?));
             let note = match (ready, next_deed) {
@@ -308,7 +305,11 @@ mod tests {
     impl Follower for Believer {
         fn note(&mut self, at: Instant, node: NodeId, note: &Note) -> Result<(), Divergence> {
             self.told.borrow_mut().push((node, note.stamp.number));
-            if note.stamp.number % 2 == 0 { self.holders.insert(node) } else { self.holders.remove(&node) };
+            if note.stamp.number.is_multiple_of(2) {
+                self.holders.insert(node)
+            } else {
+                self.holders.remove(&node)
+            };
             if self.holders.len() > 1 {
                 let (invariant, message) = ("one-holder".to_owned(), "two hold it".to_owned());
                 let violation = Violation { invariant, class: Class::Safety, at, event: 0, node: Some(node), message };
@@ -410,7 +411,13 @@ mod tests {
         record.deeds.push(Done { at: millis(25), deed, heard: 1 });
         assert!(judged(&record).is_open(), "nothing says that node 1 took over after the crash");
         record.deaths.push(Death { node: NodeId(0), process: 0, cause: Cause::Deed(0), disk: Vec::new() });
-        record.readings.push(Reading { node: NodeId(1), process: 0, asked: millis(99), said: millis(100), heard: millis(101) });
+        record.readings.push(Reading {
+            node: NodeId(1),
+            process: 0,
+            asked: millis(99),
+            said: millis(100),
+            heard: millis(101),
+        });
         assert!(judged(&record).violated.is_empty());
     }
 

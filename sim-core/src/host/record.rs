@@ -40,7 +40,7 @@ pub struct Note {
 pub enum Came {
     /// The process started.
     Start {
-        /// What was on its disk, oldest first.
+        /// What was on its disk, oldest first. A process says that in pieces ([`Said::Found`]), and leaves it out here.
         disk: Vec<Vec<u8>>,
     },
     /// A message.
@@ -117,7 +117,9 @@ impl Came {
 /// What a process says to its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
-    /// It listens, and waits to be told to begin.
+    /// These are on its disk, behind those that it has said before.
+    Found(Vec<Vec<u8>>),
+    /// It has said everything that is on its disk, listens, and waits to be told to begin.
     Ready,
     /// Something came to it.
     Note(Note),

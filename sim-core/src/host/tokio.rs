@@ -210,6 +210,9 @@ impl<'a, A: Actor> Process<'a, A> {
         };
         process.listen(true).await?;
         if *supervised {
+            // Each piece fits into a frame, as each record does.
+            let records = process.disk.found.records.iter();
+            records.clone().try_for_each(|record| process.observer.say(&Said::Found(vec![record.clone()])))?;
             process.observer.say(&Said::Ready)?;
             let Some(Told::Begin { now }) = process.told.recv().await else {
                 return Err(io::Error::new(io::ErrorKind::BrokenPipe, "there is nobody to say when it begins"));
@@ -369,6 +372,11 @@ impl<'a, A: Actor> Process<'a, A> {
             Ok(_) => Some(state_hash(self.world.actor(self.node))),
             Err(_) => None,
         };
+        let came = match came {
+            // It has been said.
+            Came::Start { .. } => Came::Start { disk: Vec::new() },
+            came => came,
+        };
         let note = Note { stamp: self.stamp, began, ended: self.clock.now(), came, state };
         // Before anything that comes of it can be seen elsewhere.
         self.observer.say(&Said::Note(note))?;
@@ -447,11 +455,7 @@ impl<'a, A: Actor> Process<'a, A> {
                 self.wait_for_switch().await?;
             }
             // The world has armed them, noted them, or stopped the process.
-            Effect::SetTimer(..)
-            | Effect::CancelTimer(_)
-            | Effect::RunJob(..)
-            | Effect::Record(_)
-            | Effect::Halt => {}
+            Effect::SetTimer(..) | Effect::CancelTimer(_) | Effect::RunJob(..) | Effect::Record(_) | Effect::Halt => {}
         }
         Ok(())
     }

@@ -405,9 +405,6 @@ impl Fault {
 
     /// Whether it needs a network that can be taken apart.
     pub fn needs_networks(&self) -> bool {
-        matches!(
-            self,
-            Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Cut { .. } | Fault::HostFailure { .. }
-        )
+        matches!(self, Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Cut { .. } | Fault::HostFailure { .. })
     }
 }

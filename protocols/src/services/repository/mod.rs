@@ -66,7 +66,9 @@ use sim_core::Actor;
 pub use client::{Client, Event, Standing};
 pub use ledger::{Ledger, State};
 pub use store::Store;
-pub use wire::{ClusterNodeId, Commit, Descriptor, Folder, LeaseId, Message, Path, Published, Record, Timer, Value, View};
+pub use wire::{
+    ClusterNodeId, Commit, Descriptor, Folder, LeaseId, Message, Path, Published, Record, Timer, Value, View,
+};
 
 /// An actor that can be a host to either half: its own enums have room for what is said, waited for and written here.
 pub trait Host: Actor<Message: From<Message>, Timer: From<Timer>, Record: From<Record>> {}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::super::frame::Frame;
+use super::super::frame::{Frame, MAX_VALUE};
 use crate::SyncToken;
 
 const RECORD: u8 = 1;
@@ -122,6 +122,7 @@ impl Disk {
             let mut sound = true;
             for request in asked {
                 let frame = match request {
+                    Request::Append(record) if record.len() > MAX_VALUE => None,
                     Request::Append(record) => Frame::bytes(RECORD, &record),
                     Request::Truncate => Frame::bytes(TRUNCATE, &[]),
                     Request::Sync(token) => {
@@ -130,7 +131,7 @@ impl Disk {
                         continue;
                     }
                 };
-                // A record that is too long for a frame cannot be written.
+                // A record that is too long cannot be written.
                 sound &= frame.is_some_and(|frame| {
                     length += frame.len() as u64;
                     log.write_all(&frame).is_ok()
@@ -250,7 +251,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let length = written(directory.path(), &[b"one", b"two"]);
         let (disk, _) = open(directory.path());
-        assert_eq!(disk.found, Found { records: vec![b"one".to_vec(), b"two".to_vec()], length, torn: 0, truncated: false });
+        assert_eq!(
+            disk.found,
+            Found { records: vec![b"one".to_vec(), b"two".to_vec()], length, torn: 0, truncated: false }
+        );
         assert_eq!(disk.process, 1);
     }
 
@@ -304,7 +308,7 @@ mod tests {
     fn a_record_that_cannot_be_written_fails_this_sync_and_all_later_ones() {
         let directory = tempfile::tempdir().unwrap();
         let (disk, ended) = open(directory.path());
-        disk.append(vec![0; super::super::super::frame::MAX_PAYLOAD + 1]);
+        disk.append(vec![0; MAX_VALUE + 1]);
         disk.sync(SyncToken(1));
         disk.append(b"short".to_vec());
         disk.sync(SyncToken(2));

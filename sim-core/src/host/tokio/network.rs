@@ -21,7 +21,7 @@ use ::tokio::time::{Instant, sleep_until, timeout};
 use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 
-use super::super::frame::{BadFrame, Frame, ReadError};
+use super::super::frame::{BadFrame, Frame, MAX_VALUE, ReadError};
 use super::super::record::{Framed, Stamp};
 use crate::{CloseReason, ConnectionId, NodeId};
 
@@ -74,8 +74,14 @@ impl Framed for Datagram {
 #[derive(Debug, Serialize, Deserialize)]
 enum Packet {
     /// First: who opens it, and as what.
-    Hello { envelope: Envelope, id: ConnectionId },
-    Message { sent: Stamp, message: Vec<u8> },
+    Hello {
+        envelope: Envelope,
+        id: ConnectionId,
+    },
+    Message {
+        sent: Stamp,
+        message: Vec<u8>,
+    },
     /// The process has consumed so many bytes more.
     Consumed(u64),
     /// The sender has closed it in good order.
@@ -145,7 +151,7 @@ impl Link {
     /// Sends a message behind what has been sent, and not before this wait is over. Returns how many bytes wait here for the peer to take them, or for the
     /// network; `None` if the message is too long to be sent at all.
     pub fn send(&self, sent: Stamp, wait: Duration, message: Vec<u8>) -> Option<u64> {
-        let frame = Packet::Message { sent, message }.to_frame()?;
+        let frame = Packet::Message { sent, message: short(message)? }.to_frame()?;
         self.queued.set(self.queued.get() + frame.len() as u64);
         // If it is broken the actor is about to hear of it.
         _ = self.out.send(Outgoing::Message(Instant::now() + wait, frame));
@@ -200,7 +206,7 @@ impl Network {
 
     /// A datagram to a peer, as it is sent; `None` if it is too long.
     pub fn datagram(&self, sent: Stamp, message: Vec<u8>) -> Option<Vec<u8>> {
-        Datagram { envelope: self.envelope(sent), message }.to_frame()
+        Datagram { envelope: self.envelope(sent), message: short(message)? }.to_frame()
     }
 
     /// Takes in datagrams, as long as the process lives.
@@ -221,6 +227,7 @@ impl Network {
         let (frame, rest) = Frame::split(bytes).map_err(|bad| bad.to_string())?;
         let datagram = Datagram::from_frame(&frame).filter(|_| rest.is_empty()).ok_or("this is no datagram")?;
         let Datagram { envelope, message } = datagram;
+        let message = short(message).ok_or(TOO_LONG)?;
         self.check(envelope)?;
         if self.peers[envelope.from.index()] != from {
             return Err(format!("{} has another address", envelope.from));
@@ -348,7 +355,10 @@ impl Network {
         loop {
             let incoming = match Frame::read(&mut reader).await {
                 Ok(Some(frame)) => match Packet::from_frame(&frame) {
-                    Some(Packet::Message { sent, message }) => Incoming::Message { id, sent, message },
+                    Some(Packet::Message { sent, message }) => match short(message) {
+                        Some(message) => Incoming::Message { id, sent, message },
+                        None => return refuse(TOO_LONG),
+                    },
                     Some(Packet::Consumed(bytes)) => Incoming::Consumed { id, bytes },
                     Some(Packet::Finished) => return CloseReason::Finished,
                     Some(Packet::Hello { .. }) | None => return refuse("this does not belong on a connection"),
@@ -394,6 +404,13 @@ async fn write(mut writer: OwnedWriteHalf, mut tail: Tail) -> io::Result<Option<
             },
         }
     }
+}
+
+const TOO_LONG: &str = "a message that is longer than any may be";
+
+/// A message, unless it is longer than any may be.
+fn short(message: Vec<u8>) -> Option<Vec<u8>> {
+    (message.len() <= MAX_VALUE).then_some(message)
 }
 
 /// What an error of the system means to a protocol.
