@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use ::tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use ::tokio::sync::mpsc;
-use ::tokio::task::{JoinHandle, LocalSet, spawn_local};
+use ::tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 use ::tokio::time::{sleep, timeout};
 
 pub use disk::{Found, find, tear};
@@ -236,8 +236,7 @@ impl<'a, A: Actor> Process<'a, A> {
                 }
                 Event::Incoming(incoming) => self.arrive(incoming).await?,
                 Event::Time => {
-                    while self.world.is_up(self.node)
-                        && self.busy_until <= self.clock.now()
+                    if self.busy_until <= self.clock.now()
                         && let Some((_, due)) = self.world.take_due(self.clock.now())
                     {
                         let came = match due {
@@ -262,7 +261,9 @@ impl<'a, A: Actor> Process<'a, A> {
         Ok(Ending::Halted)
     }
 
-    /// Waits for the next event that the process can take up. Whoever supervises it is heard even while it is busy.
+    /// Waits for the next event that the process can take up. Whoever supervises it is heard even while it is busy. Of a timer
+    /// that is due and a message that is there either may come first, as nobody knows which was earlier: a process that was
+    /// stopped for long may hear old messages before it notices how late it is.
     async fn next(&mut self) -> Event {
         let busy = self.busy_until > self.clock.now();
         let due = if busy { Some(self.busy_until) } else { self.world.next_event_at() };
@@ -270,8 +271,9 @@ impl<'a, A: Actor> Process<'a, A> {
         if !busy && let Some(incoming) = self.own.pop_front() {
             return Event::Incoming(incoming);
         }
+        // For what the sockets have to arrive, however much else is due.
+        yield_now().await;
         ::tokio::select! {
-            biased;
             told = self.told.recv() => Event::Told(told),
             () = sleep(wait.unwrap_or_default()), if wait.is_some() => Event::Time,
             Some(sync) = self.synced.recv(), if !busy => Event::Synced(sync),
