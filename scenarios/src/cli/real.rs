@@ -85,9 +85,9 @@ fn drawn(compiled: &dyn Compiled, schedule: &Schedule, result: &real::Result, te
     let seed = schedule.seed;
     let verdict = match (judgement.certain().next(), &outcome.violation) {
         (Some(invariant), Some(violation)) => {
-            format!("FAIL {name}  seed {seed:#x} violates {invariant}\n  {}\n", violation.message)
+            format!("FAIL {name}  seed {seed:#x}  {invariant}\n  t={}   {}\n", violation.at, violation.message)
         }
-        (Some(invariant), None) => format!("FAIL {name}  seed {seed:#x} violates {invariant}\n"),
+        (Some(invariant), None) => format!("FAIL {name}  seed {seed:#x}  {invariant}\n"),
         (None, _) if judgement.is_open() => {
             let possible: Vec<&str> = judgement.violated.keys().map(String::as_str).collect();
             format!("OPEN {name}  seed {seed:#x}: whether {} was violated cannot be told\n", possible.join(" or "))

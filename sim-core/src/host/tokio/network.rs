@@ -325,8 +325,13 @@ impl Network {
     /// Carries what goes over a connection, in both directions, until it ends.
     async fn serve(&self, stream: TcpStream, id: ConnectionId, tail: Tail) {
         let socket = SockRef::from(&stream);
-        // The system below gives up when the protocol was told that it would. A socket without these works too.
-        _ = socket.set_tcp_user_timeout(Some(self.patience)).and(socket.set_tcp_nodelay(true));
+        // A socket without these works too.
+        _ = socket.set_tcp_nodelay(true);
+        // The system below gives up when the protocol was told that it would; others than Linux do it when they like.
+        #[cfg(target_os = "linux")]
+        {
+            _ = socket.set_tcp_user_timeout(Some(self.patience));
+        }
         let (reader, writer) = stream.into_split();
         let reading = self.read(reader, id);
         let writing = write(writer, tail);
