@@ -1,10 +1,12 @@
 //! What the whole-product tests share: where things are, and the rules of the source tree.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 pub mod rules;
 
@@ -78,6 +80,7 @@ fn build_fencepost() -> PathBuf {
     // target/<profile>/deps/<test>
     let profile = tests.ancestors().nth(2).expect("tests lie two folders below the profile's");
     let program = profile.join(format!("fencepost{}", env::consts::EXE_SUFFIX));
+    // To ask would build most of it a second time: Cargo chooses other features of what a package alone depends on.
     if is_current(&program) {
         return program;
     }
@@ -92,13 +95,55 @@ fn build_fencepost() -> PathBuf {
     program
 }
 
-/// Whether a program is younger than every file that it was built from, which Cargo lists beside it.
+/// What `fencepost` is built from.
+const SOURCES: &[&str] = &["Cargo.lock", "Cargo.toml", ".cargo", "sim-core", "protocols", "scenarios"];
+
+/// Whether a program is at least as young as all that it is built from.
 fn is_current(program: &Path) -> bool {
-    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    let (Some(built), Ok(list)) = (changed(program), fs::read_to_string(program.with_extension("d"))) else {
-        return false;
+    let built = fs::metadata(program).and_then(|metadata| metadata.modified());
+    built.is_ok_and(|built| SOURCES.iter().all(|source| is_older(&workspace().join(source), built)))
+}
+
+/// Whether neither a file nor, of a folder, anything in it was changed after a moment. What no program is built from does not
+/// count.
+fn is_older(path: &Path, moment: SystemTime) -> bool {
+    let is_extension = |extension| matches!(extension, "md" | "json" | "snap");
+    if path.ends_with("tests") || path.extension().and_then(OsStr::to_str).is_some_and(is_extension) {
+        return true;
+    }
+    let changed = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let is_older_below = || {
+        let entries = fs::read_dir(path);
+        entries.is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_older(&entry.path(), moment))))
     };
-    let Some((_, files)) = list.split_once(": ") else { return false };
-    // A path with a space is written with a backslash before it; it will not be found, and the program is built.
-    files.split_whitespace().all(|file| changed(Path::new(file)).is_some_and(|changed| changed <= built))
+    changed.is_ok_and(|changed| changed <= moment) && (!path.is_dir() || is_older_below())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_program_is_current_until_something_that_it_is_built_from_changes() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let place = |name: &str| folder.path().join(name);
+        let built = SystemTime::now() + Duration::from_secs(60);
+        let write = |name: &str, changed: SystemTime| {
+            fs::create_dir_all(place(name).parent().expect("it is below the folder")).expect("a folder can be made");
+            let file = fs::File::create(place(name)).expect("a file can be made");
+            file.set_modified(changed).expect("its time can be set");
+        };
+        for name in ["src/lib.rs", "tests/a.rs", "README.md"] {
+            write(name, built);
+        }
+        assert!(is_older(folder.path(), built), "what is as old as the program was there when it was built");
+        let later = built + Duration::from_secs(1);
+        write("tests/a.rs", later);
+        write("README.md", later);
+        assert!(is_older(folder.path(), built), "it is not built from these");
+        write("src/deep/table.css", later);
+        assert!(!is_older(folder.path(), built));
+        assert!(!is_older(&place("missing"), built));
+    }
 }
