@@ -82,7 +82,7 @@ use sim_core::{Actor, Cluster, Defect, Instant, Kind, Member, Named, Outcome, Pr
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub use engine::{Engine, objection_to};
+pub use engine::{Engine, objection_to, objection_to_searching};
 
 use crate::format::{FileError, Scenario, Span, nearest};
 

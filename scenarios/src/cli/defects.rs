@@ -17,7 +17,7 @@ use super::terminal::Terminal;
 use crate::catalogue::Catalogue;
 use crate::defects::{self, Canary, Declared, Fewest};
 use crate::format::advice;
-use crate::registry::{Compiled, Registry};
+use crate::registry::{Compiled, Registry, objection_to_searching};
 use crate::report::defects::{Row, ShrunkTo, shrinking, summary, table};
 use crate::report::shrunk::Told;
 use crate::report::{failure, json};
@@ -46,6 +46,10 @@ pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal)
     }
     for error in &unreadable {
         terminal.print_problems(error)?;
+    }
+    let refused = leave_out_asynchronous(&mut declared, terminal)?;
+    if declared.is_empty() && refused {
+        return Ok(exit::USAGE);
     }
     if declared.is_empty() && unreadable.is_empty() {
         return Err(Stop::NothingSelected("no scenario here uses a protocol that has defects".to_owned()));
@@ -77,11 +81,31 @@ pub fn defects(args: &DefectsArgs, registry: &Registry, terminal: &mut Terminal)
     }
     Ok(match exit::of_results(&results) {
         exit::EXPECTED if !unreadable.is_empty() => exit::BAD_FILE,
+        exit::EXPECTED if refused => exit::USAGE,
         exit::EXPECTED if rows.iter().any(|row| row.canary.is_none()) => exit::OTHER,
         exit::EXPECTED if terminal.is_interrupted() => exit::INTERRUPTED,
         exit::EXPECTED if rows.iter().any(Row::is_inconclusive) => exit::INCONCLUSIVE,
         code => code,
     })
+}
+
+/// Leaves out the canaries that only madsim can run, and says so; whether there were any.
+fn leave_out_asynchronous(declared: &mut Vec<Declared>, terminal: &mut Terminal) -> Result<bool, Stop> {
+    let mut objections = BTreeSet::new();
+    declared.retain_mut(|defect| {
+        let had_canaries = !defect.canaries.is_empty();
+        defect.canaries.retain(|canary| {
+            let objection = objection_to_searching(&*canary.compiled);
+            let is_native = objection.is_none();
+            objections.extend(objection);
+            is_native
+        });
+        !had_canaries || !defect.canaries.is_empty()
+    });
+    for objection in &objections {
+        terminal.print_error(&format!("error: {objection}\n"))?;
+    }
+    Ok(!objections.is_empty())
 }
 
 /// How long each shrink may take.

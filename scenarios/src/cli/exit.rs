@@ -28,7 +28,7 @@ pub const BAD_FILE: u8 = 96;
 pub const INTERRUPTED: u8 = 130;
 
 /// Which code wins if several apply: what was found goes before what could not be looked at.
-const ORDER: [u8; 6] = [SAFETY, LIVENESS, NOT_DETERMINISTIC, BAD_FILE, INCONCLUSIVE, OTHER];
+const ORDER: [u8; 7] = [SAFETY, LIVENESS, NOT_DETERMINISTIC, BAD_FILE, USAGE, INCONCLUSIVE, OTHER];
 
 /// Why a verb ended without a result.
 #[derive(Debug)]

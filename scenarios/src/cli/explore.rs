@@ -17,7 +17,7 @@ use super::{Environment, campaign, write_file};
 use crate::catalogue::Entry;
 use crate::explore::{Plan, is_certificate};
 use crate::format::{Breaks, Explore, Scenario, advice, schedule};
-use crate::registry::{Compiled, Registry};
+use crate::registry::{Compiled, Registry, objection_to_searching};
 use crate::report::explored::Ends;
 use crate::report::story::Recording;
 use crate::report::{explored, json, timeline};
@@ -34,7 +34,14 @@ pub fn explore(args: &ExploreArgs, registry: &Registry, terminal: &mut Terminal)
     for entry in &entries {
         match entry.load(registry) {
             Ok(compiled) if args.clean && compiled.scenario().is_canary() => {}
-            Ok(compiled) => chosen.push((entry, compiled)),
+            Ok(compiled) => match objection_to_searching(&*compiled) {
+                None => chosen.push((entry, compiled)),
+                Some(objection) => {
+                    terminal.print_error(&format!("error: {objection}\n"))?;
+                    codes.push(exit::USAGE);
+                    ends.refused += 1;
+                }
+            },
             Err(error) => {
                 terminal.print_problems(&error)?;
                 codes.push(exit::BAD_FILE);

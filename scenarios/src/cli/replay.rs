@@ -13,7 +13,7 @@ use super::terminal::Terminal;
 use super::{Environment, campaign, write_file};
 use crate::catalogue::Entry;
 use crate::format::{FileError, schedule};
-use crate::registry::{Compiled, Engine, Registry};
+use crate::registry::{Compiled, Engine, Registry, objection_to};
 use crate::report::story::Recording;
 use crate::report::timeline;
 
@@ -32,6 +32,9 @@ pub fn replay(args: &ReplayArgs, registry: &Registry, terminal: &mut Terminal) -
             return Ok(exit::BAD_FILE);
         }
     };
+    if let Some(objection) = objection_to(&*compiled) {
+        return Err(Stop::Usage(objection));
+    }
     let scenario = compiled.scenario();
     let seed = schedule.seed;
     let (schedule, outcome, trace) = page::record(&*compiled, schedule);

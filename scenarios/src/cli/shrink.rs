@@ -11,7 +11,7 @@ use super::exit::{self, Stop};
 use super::terminal::Terminal;
 use super::{Environment, campaign, write_file};
 use crate::catalogue::Entry;
-use crate::registry::{Compiled, Registry};
+use crate::registry::{Compiled, Registry, objection_to_searching};
 use crate::report::failure;
 use crate::report::json;
 use crate::report::shrunk::Told;
@@ -30,6 +30,9 @@ pub fn shrink(args: &ShrinkArgs, registry: &Registry, terminal: &mut Terminal) -
             return Ok(exit::BAD_FILE);
         }
     };
+    if let Some(objection) = objection_to_searching(&*compiled) {
+        return Err(Stop::Usage(objection));
+    }
     terminal.stop_on_interrupt().map_err(|error| Stop::Failed(format!("cannot listen for Ctrl-C: {error}")))?;
     let Some(told) = within(args.time, &*compiled, seed, terminal) else {
         let name = entry.name();

@@ -74,10 +74,22 @@ impl FromStr for Engine {
 
 /// Why a scenario cannot run on its engine; `None` if it can.
 pub fn objection_to(compiled: &dyn Compiled) -> Option<String> {
+    objection(compiled, "add `--engine madsim`")
+}
+
+/// Why a scenario cannot be searched by what only the native engine does, such as exploring; `None` if it can.
+pub fn objection_to_searching(compiled: &dyn Compiled) -> Option<String> {
+    objection(
+        compiled,
+        "what fails of it is found by `fencepost fuzz --engine madsim` and seen by `fencepost replay --engine madsim`",
+    )
+}
+
+fn objection(compiled: &dyn Compiled, remedy: &str) -> Option<String> {
     let nodes = compiled.asynchronous();
     (compiled.engine() == Engine::Native && !nodes.is_empty()).then(|| {
         format!(
-            "of `{}`, {} {} asynchronous code, which only madsim can run: add `--engine madsim`",
+            "of `{}`, {} {} asynchronous code, which only madsim can run: {remedy}",
             compiled.scenario().name,
             nodes.join(", "),
             if nodes.len() == 1 { "is" } else { "are" }

@@ -90,13 +90,18 @@ pub fn orders_line(scenario: &Scenario, orders: &Orders, wall: Duration, width: 
 
 /// What several explorations came to, in one line.
 pub fn summary(ends: &Ends, wall: Duration) -> String {
-    let Ends { certified, violated, incomplete, unreadable, worlds } = *ends;
-    let others = [(violated, "violated"), (incomplete, "incomplete"), (unreadable, "not readable")];
+    let Ends { certified, violated, incomplete, unreadable, refused, worlds } = *ends;
+    let others = [
+        (violated, "violated"),
+        (incomplete, "incomplete"),
+        (unreadable, "not readable"),
+        (refused, "that only madsim can run"),
+    ];
     let others: String =
         others.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}")).collect();
     format!(
         "{}: {certified} certified{others}; {} in {}\n",
-        counted(certified + violated + incomplete + unreadable, "scenario"),
+        counted(certified + violated + incomplete + unreadable + refused, "scenario"),
         counted(worlds, "world"),
         long(wall)
     )
@@ -113,6 +118,8 @@ pub struct Ends {
     pub incomplete: u64,
     /// The file could not be read.
     pub unreadable: u64,
+    /// Its nodes are asynchronous code, which cannot be explored.
+    pub refused: u64,
     /// Placements in all.
     pub worlds: u64,
 }
