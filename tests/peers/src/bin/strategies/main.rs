@@ -4,12 +4,14 @@
 //! Most canaries set the stage for their defect and break with the first seed. So each defect is put into every clean
 //! scenario of its protocol that breaks things at random, and the runs are counted until the property of its canary is
 //! violated. Counts come from fixed seeds, so they are the same everywhere; some searches find what they look for early
-//! by luck, so there are several of each.
+//! by luck, so there are several of each, and their median counts. A search that is given up needs more runs than it made,
+//! nobody knows how many: every count is a range from what it is at least to what it is at most.
 
 mod child;
 mod corpus;
 mod dice;
 mod guided;
+mod range;
 mod reached;
 mod searched;
 mod targets;
@@ -17,10 +19,12 @@ mod targets;
 mod tests;
 
 use std::io::Write as _;
+use std::iter;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use guided::Guided;
+use range::Range;
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use scenarios::registry::{Compiled, Registry};
 use searched::Searched;
@@ -36,8 +40,11 @@ struct Args {
     /// Only scenarios whose name contains this.
     #[arg(long, default_value = "")]
     scenario: String,
+    /// The strategies that are compared with uniform.
+    #[arg(long, value_delimiter = ',', default_value = "swarm,guided")]
+    strategies: Vec<Strategy>,
     /// Searches of each strategy for each defect.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 8)]
     searches: u64,
     /// The first of the searches' base seeds, which lie 2^32 apart.
     #[arg(long, default_value_t = 1)]
@@ -45,33 +52,33 @@ struct Args {
     /// Runs after which a search is given up.
     #[arg(long, default_value_t = 10_000)]
     cap: u64,
-    /// Compare the strategies only where uniform needs more than so many runs on average.
+    /// Compare the strategies only where uniform needs more than so many runs in the median.
     #[arg(long, default_value_t = 1_000)]
     harder_than: u64,
     /// Give up on a defect in a scenario if uniform does not find it in so many runs, from seeds that are used for nothing
-    /// else.
+    /// else; 0 to give up on none.
     #[arg(long, default_value_t = 10_000)]
     screen: u64,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Strategy {
+    Uniform,
+    Swarm,
+    Guided,
+}
+
 /// What several searches of one strategy took.
 struct Effort {
-    /// Runs of all searches.
-    runs: u64,
+    /// The median.
+    runs: Range,
     /// Searches that found it.
-    found: u64,
+    found: usize,
 }
 
 impl Effort {
-    /// Runs for each time that it was found. With searches that were given up this is the estimate of the mean under which
-    /// what was seen is likeliest.
-    fn mean(&self) -> f64 {
-        self.runs as f64 / self.found.max(1) as f64
-    }
-
     fn text(&self) -> String {
-        let more = if self.found == 0 { ">" } else { "" };
-        format!("{more}{:.0} ({})", self.mean(), self.found)
+        format!("{:.0} ({})", self.runs, self.found)
     }
 }
 
@@ -88,12 +95,21 @@ fn guide(target: &Target, base: u64, cap: u64) -> (u64, bool) {
     (found.runs, !found.complete)
 }
 
-fn effort(args: &Args, search: impl Fn(u64) -> (u64, bool)) -> Effort {
-    let searches = (args.first..args.first + args.searches).map(|number| search(number << 32));
-    searches.fold(Effort { runs: 0, found: 0 }, |sum, (runs, found)| Effort {
-        runs: sum.runs + runs,
-        found: sum.found + u64::from(found),
-    })
+fn search(strategy: Strategy, target: &Target, base: u64, cap: u64) -> (u64, bool) {
+    match strategy {
+        Strategy::Uniform => seeds(target, &*target.uniform, base, cap),
+        Strategy::Swarm => seeds(target, &*target.swarm, base, cap),
+        Strategy::Guided => guide(target, base, cap),
+    }
+}
+
+fn effort(args: &Args, target: &Target, strategy: Strategy) -> Effort {
+    let numbers: Vec<u64> = (args.first..args.first + args.searches).collect();
+    let one = |&number: &u64| search(strategy, target, number << 32, args.cap);
+    let ends: Vec<(u64, bool)> = numbers.par_iter().with_max_len(1).map(one).collect();
+    let runs =
+        ends.iter().map(|&(runs, is_found)| if is_found { Range::of(runs as f64) } else { Range::above(runs as f64) });
+    Effort { runs: Range::median(runs), found: ends.iter().filter(|(_, is_found)| *is_found).count() }
 }
 
 /// What a target came to.
@@ -102,61 +118,50 @@ enum Row {
     Unseen,
     /// Uniform finds it soon.
     Easy,
-    Hard {
-        uniform: f64,
-        swarm: f64,
-        guided: f64,
-    },
+    /// What each of the other strategies needs, as a part of what uniform needs.
+    Hard(Vec<Range>),
 }
 
 fn row(args: &Args, target: &Target) -> Row {
-    if !seeds(target, &*target.uniform, 0, args.screen).1 {
+    if args.screen > 0 && !seeds(target, &*target.uniform, 0, args.screen).1 {
         return Row::Unseen;
     }
-    let uniform = effort(args, |base| seeds(target, &*target.uniform, base, args.cap));
-    if uniform.mean() <= args.harder_than as f64 {
+    let uniform = effort(args, target, Strategy::Uniform);
+    if uniform.runs.least <= args.harder_than as f64 {
         return Row::Easy;
     }
-    let swarm = effort(args, |base| seeds(target, &*target.swarm, base, args.cap));
-    let guided = effort(args, |base| guide(target, base, args.cap));
+    let others: Vec<Effort> = args.strategies.iter().map(|&strategy| effort(args, target, strategy)).collect();
+    let texts = line(iter::once(&uniform).chain(&others).map(Effort::text));
     // One line at once, although several threads print.
-    let _ = writeln!(
-        std::io::stdout().lock(),
-        "{:<22} {:<36} {:>14} {:>14} {:>14}",
-        target.defect,
-        target.scenario,
-        uniform.text(),
-        swarm.text(),
-        guided.text()
-    );
-    Row::Hard { uniform: uniform.mean(), swarm: swarm.mean(), guided: guided.mean() }
+    let _ = writeln!(std::io::stdout().lock(), "{:<22} {:<36}{texts}", target.defect, target.scenario);
+    Row::Hard(others.iter().map(|other| other.runs / uniform.runs).collect())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+fn line(columns: impl Iterator<Item = String>) -> String {
+    columns.map(|column| format!(" {column:>14}")).collect()
+}
+
+fn name(strategy: Strategy) -> String {
+    strategy.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
     let registry = Registry::bundled();
     let pairs = targets::pairs(&registry, &args.defect, &args.scenario);
-    println!("runs for each time that the defect was found (how often it was found in {} searches)", args.searches);
-    println!("{:<22} {:<36} {:>14} {:>14} {:>14}", "defect", "scenario", "uniform", "swarm", "guided");
+    println!("median of the runs of {} searches (how many of them found the defect)", args.searches);
+    let names = iter::once(Strategy::Uniform).chain(args.strategies.iter().copied()).map(name);
+    println!("{:<22} {:<36}{}", "defect", "scenario", line(names));
     let row = |pair: &targets::Pair| pair.target(&registry).map(|target| row(&args, &target));
     let rows: Vec<Option<Row>> = pairs.par_iter().with_max_len(1).map(row).collect();
     let (mut unsound, mut unseen, mut easy) = (0, 0, 0);
-    let (mut swarm_ratios, mut guided_ratios) = (Vec::new(), Vec::new());
+    let mut hard: Vec<Vec<Range>> = Vec::new();
     for row in rows {
         match row {
             None => unsound += 1,
             Some(Row::Unseen) => unseen += 1,
             Some(Row::Easy) => easy += 1,
-            Some(Row::Hard { uniform, swarm, guided }) => {
-                swarm_ratios.push(swarm / uniform);
-                guided_ratios.push(guided / uniform);
-            }
+            Some(Row::Hard(ratios)) => hard.push(ratios),
         }
     }
     println!(
@@ -166,15 +171,17 @@ fn main() -> ExitCode {
         args.screen,
         args.harder_than
     );
-    if guided_ratios.is_empty() {
+    if hard.is_empty() {
         eprintln!("error: none is harder than that");
         return ExitCode::FAILURE;
     }
-    println!(
-        "median over the {} others, as a part of what uniform needs: swarm {:.2}, guided {:.2}",
-        guided_ratios.len(),
-        median(swarm_ratios),
-        median(guided_ratios)
-    );
+    for (column, &strategy) in args.strategies.iter().enumerate() {
+        let median = Range::median(hard.iter().map(|ratios| ratios[column]));
+        println!(
+            "{} needs {median:.2} times as many runs as uniform, in the median over the {} others",
+            name(strategy),
+            hard.len()
+        );
+    }
     ExitCode::SUCCESS
 }
