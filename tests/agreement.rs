@@ -15,7 +15,7 @@ use scenarios::report::worlds;
 
 /// How fast time passes for real processes. They wait most of the time, and so several clusters run at a time.
 const SPEED: f64 = 10.0;
-const CLUSTERS: usize = 4;
+const CLUSTERS: usize = 6;
 /// How often a canary may try to show itself, each time with another seed.
 const TRIES: usize = 5;
 
@@ -35,10 +35,9 @@ const COMPARED: &[&str] = &[
     "jboss/double-failover",
     "jboss/defects/JBMESSAGING-1457",
     "lease/steady",
-    "lease/defects/forgets-promises",
+    "lease/defects/no-fencing",
     "pvc/contention-after-death",
-    "pvc/contention-of-three",
-    "pvc/defects/ccee124c",
+    "pvc/defects/b413e042",
     "pvc/defects/PVC-L1",
     "sling/joining",
     "sling/defects/SLING-L1",
