@@ -368,6 +368,11 @@ impl<A: Actor> World<A> {
         if self.is_started_elsewhere(node) {
             return None;
         }
+        self.begin_process(node)
+    }
+
+    /// A process begins with what is on its disk.
+    fn begin_process(&mut self, node: NodeId) -> Option<Touched> {
         let state = &mut self.nodes[node];
         state.actor = Some((self.setup.factory)(node));
         state.host_down = false;

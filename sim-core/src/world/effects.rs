@@ -14,6 +14,9 @@ impl<A: Actor> World<A> {
     /// Empties the list of effects that the last handler filled, and says which nodes have changed.
     #[inline]
     pub(super) fn carry_out(&mut self, node: NodeId) -> Touched {
+        if self.followed.is_some() {
+            self.carry_out_elsewhere(node);
+        }
         let mut effects = std::mem::take(&mut self.effects);
         self.hash.add(effects.len() as u64);
         let mut halt = false;
@@ -24,10 +27,7 @@ impl<A: Actor> World<A> {
                 Effect::Power { .. } => touched = Touched::Any,
                 _ => {}
             }
-            match self.followed {
-                None => self.effect(node, effect),
-                Some(_) => self.effect_elsewhere(node, effect),
-            }
+            self.effect(node, effect);
         }
         self.effects = effects;
         if halt {
@@ -41,7 +41,7 @@ impl<A: Actor> World<A> {
     }
 
     #[inline]
-    pub(super) fn effect(&mut self, node: NodeId, effect: Effect<A>) {
+    fn effect(&mut self, node: NodeId, effect: Effect<A>) {
         let now = self.now;
         match effect {
             Effect::Send { to, message } => self.send_datagram(node, to, message),
@@ -134,6 +134,11 @@ impl<A: Actor> World<A> {
     }
 
     fn begin_sync(&mut self, node: NodeId, token: SyncToken) {
+        if self.followed.is_some() {
+            // A real disk says when it ends.
+            self.nodes[node].disk.begin_sync(token, self.events, token.0);
+            return;
+        }
         let (shortest, longest) = self.setup.disk.sync;
         let span = nanos(longest).saturating_sub(nanos(shortest));
         let disk = &mut self.nodes[node].disk;

@@ -7,12 +7,13 @@
 
 use std::time::Duration;
 
+use crate::actor::NodeCounters;
 use crate::disk::Disk;
 use crate::links::{Action, Passage, Rule};
 use crate::node::Input;
 use crate::queue::Event;
 use crate::time::nanos;
-use crate::trace::{Fate, What};
+use crate::trace::Fate;
 use crate::{
     Actor, CommandId, Connection, ConnectionEvent, ConnectionId, Effect, Fault, Instant, Kind, NodeId, Select,
     SyncToken, Touched, World,
@@ -102,17 +103,17 @@ impl<A: Actor> World<A> {
         }
         let state = &mut self.nodes[node];
         state.actor.as_ref()?;
-        match occurrence {
+        let input = match occurrence {
             Occurrence::Started { .. } => unreachable!("it has been dealt with"),
-            Occurrence::Message { from, message, via } => self.deliver(node, from, message, via, cause),
+            Occurrence::Message { from, message, via } => Input::Message { from, message, via },
             Occurrence::Timer(timer) => {
                 state.timers.cancel(timer);
-                self.handle(node, Input::Job(timer), cause)
+                Input::Job(timer)
             }
             Occurrence::Job(timer) => {
                 let slot = state.jobs.iter().find(|(_, job)| job.timer == timer).map(|(slot, _)| slot);
                 state.jobs.remove(slot?);
-                self.handle(node, Input::Job(timer), cause)
+                Input::Job(timer)
             }
             Occurrence::Connection { peer, event } => {
                 match event {
@@ -123,19 +124,46 @@ impl<A: Actor> World<A> {
                     }
                     _ => {}
                 }
-                self.handle(node, Input::Connection { peer, event }, cause)
+                Input::Connection { peer, event }
             }
-            Occurrence::Consumed { id, bytes } => self.consumed_by_peer(node, id, bytes, cause),
+            Occurrence::Consumed { id, bytes } => match self.consumed_by_peer(node, id, bytes)? {
+                Some(input) => input,
+                None => return Some(Touched::Node(node)),
+            },
             Occurrence::Synced { token, ok } => {
                 state.disk.sync_ended(token, ok)?;
-                self.handle(node, Input::Synced { token, ok }, cause)
+                Input::Synced { token, ok }
             }
-            Occurrence::Command(id) => self.handle(node, Input::Command(id), cause),
+            Occurrence::Command(id) => Input::Command(id),
             Occurrence::Fault { place, begins } => {
                 self.suffer(local, node, place, begins);
-                Some(Touched::Node(node))
+                return Some(Touched::Node(node));
             }
+        };
+        self.handle(node, input, cause)
+    }
+
+    fn process_started(&mut self, node: NodeId, process: u32, disk: Vec<A::Record>) -> Option<Touched> {
+        let followed = self.followed.as_mut().expect("only a world that follows is told of a start");
+        followed.starting[node.index()] = false;
+        let state = &mut self.nodes[node];
+        if state.actor.is_some() || state.powered_off {
+            return None;
         }
+        state.disk = Disk::holding(disk);
+        state.counters = NodeCounters::of_process(process);
+        self.begin_process(node)
+    }
+
+    /// The peer has consumed something; what the process hears of that, if it hears of it. `None` if the connection is gone.
+    fn consumed_by_peer(&mut self, node: NodeId, id: ConnectionId, bytes: u64) -> Option<Option<Input<A>>> {
+        let low = self.setup.network.buffer.low;
+        let connection = self.nodes[node].connections.iter_mut().find(|c| c.id == id)?;
+        let peer = connection.peer;
+        connection.buffered = connection.buffered.saturating_sub(bytes);
+        let writable = !connection.writable && connection.buffered <= low;
+        connection.writable |= writable;
+        Some(writable.then_some(Input::Connection { peer, event: ConnectionEvent::Writable(id) }))
     }
 
     /// Lets a fault begin or end that one process brings about by itself.
@@ -231,34 +259,6 @@ impl<A: Actor> World<A> {
         }
     }
 
-    fn process_started(&mut self, node: NodeId, process: u32, disk: Vec<A::Record>) -> Option<Touched> {
-        let followed = self.followed.as_mut().expect("only a world that follows is told of a start");
-        followed.starting[node.index()] = false;
-        let state = &mut self.nodes[node];
-        if state.actor.is_some() || state.powered_off {
-            return None;
-        }
-        state.disk = Disk::holding(disk.iter().cloned());
-        state.counters = crate::actor::NodeCounters::of_process(process);
-        state.host_down = false;
-        state.actor = Some((self.setup.factory)(node));
-        self.begin(node, 1, 0);
-        self.record_caused(0, || What::Started { node });
-        self.call(node, None, |actor, ctx| actor.on_start(&disk, ctx))
-    }
-
-    fn consumed_by_peer(&mut self, node: NodeId, id: ConnectionId, bytes: u64, cause: u64) -> Option<Touched> {
-        let low = self.setup.network.buffer.low;
-        let connection = self.nodes[node].connections.iter_mut().find(|c| c.id == id)?;
-        let peer = connection.peer;
-        connection.buffered = connection.buffered.saturating_sub(bytes);
-        if connection.writable || connection.buffered > low {
-            return Some(Touched::Node(node));
-        }
-        connection.writable = true;
-        self.handle(node, Input::Connection { peer, event: ConnectionEvent::Writable(id) }, cause)
-    }
-
     /// What is due by now at the node that lives here: a timer, or the end of a job. It is not disarmed before
     /// [`World::follow`].
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<(NodeId, Occurrence<A>)> {
@@ -340,27 +340,32 @@ impl<A: Actor> World<A> {
         }
     }
 
-    /// Carries out what can be seen here of something that a handler asked for; the rest is the process's.
-    pub(super) fn effect_elsewhere(&mut self, node: NodeId, effect: Effect<A>) {
+    /// Leaves to the process what is its own of what a handler asked for. What is to be seen of the rest stays to be carried
+    /// out here.
+    #[cold]
+    pub(super) fn carry_out_elsewhere(&mut self, node: NodeId) {
+        let effects = std::mem::take(&mut self.effects);
         if let Some(followed) = self.followed.as_mut().filter(|followed| followed.keeps) {
-            followed.effects.push(effect.clone());
+            followed.effects.extend(effects.iter().cloned());
         }
+        self.effects = effects.into_iter().filter(|effect| !self.is_done_elsewhere(node, effect)).collect();
+    }
+
+    fn is_done_elsewhere(&mut self, node: NodeId, effect: &Effect<A>) -> bool {
         match effect {
-            Effect::Send { to, message } => self.sent_elsewhere(node, to, &message, false),
+            Effect::Send { to, message } => self.sent_elsewhere(node, *to, message, false),
             Effect::SendOn { id, message } => {
-                let peer = self.nodes[node].connections.iter().find(|c| c.id == id).map(|c| c.peer);
+                let peer = self.nodes[node].connections.iter().find(|c| c.id == *id).map(|c| c.peer);
                 if let Some(peer) = peer {
-                    self.sent_elsewhere(node, peer, &message, true);
+                    self.sent_elsewhere(node, peer, message, true);
                 }
             }
             Effect::Connect { .. } | Effect::Close(_) | Effect::Busy(_) => {}
-            Effect::Sync(token) => self.nodes[node].disk.begin_sync(token, self.events, token.0),
-            other => self.effect(node, other),
+            _ => return false,
         }
+        true
     }
-}
 
-impl<A: Actor> World<A> {
     /// A process has sent something. Whoever only looks on notes which planned loss or delay it met there.
     fn sent_elsewhere(&mut self, from: NodeId, to: NodeId, message: &A::Message, connection: bool) {
         let looks_on = self.followed.as_ref().is_some_and(|followed| !followed.keeps);
