@@ -1,5 +1,5 @@
 //! The tables `[explore]` of the scenarios that pass: each has one, and what it narrows the menu to still finds a bug when
-//! there is one. That nothing is found without one is shown in release, by `.ci/run`.
+//! there is one. That nothing is found without one is shown by `.ci/run`.
 
 use std::sync::Arc;
 
