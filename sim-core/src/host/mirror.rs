@@ -319,7 +319,8 @@ mod tests {
             ctx.set_timer(1, Duration::from_secs(1));
         }
         fn on_message(&mut self, _: NodeId, (): (), _: &mut Context<Self>) {}
-        fn on_timer(&mut self, _: u8, ctx: &mut Context<Self>) {
+        fn on_timer(&mut self, timer: u8, ctx: &mut Context<Self>) {
+            assert_eq!(timer, 1, "nobody has set another");
             ctx.mark("timed");
             ctx.halt();
         }
@@ -393,6 +394,20 @@ mod tests {
         assert_eq!(mirror.note(Instant::ZERO, NodeId(0), &started(0)), Ok(()));
         let divergence = mirror.note(Instant::ZERO, NodeId(1), &started(0)).expect_err("its number is 1 here");
         assert_eq!(divergence.to_string(), "n1, process 0, note 0 at 0s: the actor comes to another state");
+    }
+
+    #[test]
+    fn a_panic_is_a_violation_if_the_process_noted_it_and_a_divergence_if_not() {
+        let timer = |mirror: &Mirror<Server>| Came::Timer(mirror.wire.timer.write(&2));
+        let mut noted = mirror(|| 7);
+        noted.note(Instant::ZERO, NodeId(0), &started(7)).expect("it is what it was");
+        let panicked = Note { state: None, ..note(1, timer(&noted), 0) };
+        assert_eq!(noted.note(Instant::from_secs(1), NodeId(0), &panicked), Ok(()));
+        assert_eq!(noted.violation().map(|violation| violation.invariant.as_str()), Some(crate::NO_PANIC));
+        let mut survived = mirror(|| 7);
+        survived.note(Instant::ZERO, NodeId(0), &started(7)).expect("it is what it was");
+        let went_on = note(1, timer(&survived), 0);
+        assert!(survived.note(Instant::from_secs(1), NodeId(0), &went_on).is_err());
     }
 
     #[test]
