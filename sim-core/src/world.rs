@@ -164,8 +164,9 @@ impl<A: Actor> World<A> {
         self.dispatch(entry)
     }
 
-    /// Lets an entry of the queue happen, at its time.
-    #[inline]
+    /// Lets an entry of the queue happen, at its time. Always inlined: left to itself, the compiler makes it a function of its own
+    /// that costs a run a fiftieth more.
+    #[inline(always)]
     fn dispatch(&mut self, entry: Entry) -> Option<Touched> {
         self.now = entry.time;
         match entry.event {
