@@ -81,9 +81,11 @@ impl Seen {
         for (number, mut forgotten) in forgotten.into_iter().enumerate() {
             forgotten.sort_unstable();
             let mut table = self.table(number);
-            let old = std::mem::take(&mut *table);
-            let kept = old.places.into_iter().filter(|place| *place != 0 && forgotten.binary_search(place).is_err());
-            kept.for_each(|fingerprint| _ = table.insert(fingerprint));
+            let mut kept = std::mem::take(&mut *table).places;
+            kept.retain(|place| *place != 0 && forgotten.binary_search(place).is_err());
+            // They come in the order of their homes: in a table that grew meanwhile all would want to be at its beginning.
+            table.places = vec![0; length_for(kept.len())];
+            kept.into_iter().for_each(|fingerprint| _ = table.insert(fingerprint));
         }
     }
 
@@ -135,13 +137,24 @@ impl Table {
     /// Grows by an eighth: it costs each fingerprint to be moved a handful of times, and saves the half of a table that
     /// doubling leaves empty.
     fn grow(&mut self) {
-        let length = (self.places.len() + self.places.len() / 8).max(self.places.len() + 4);
+        let length = grown(self.places.len());
         let old = std::mem::replace(&mut self.places, vec![0; length]);
         for fingerprint in old.into_iter().filter(|&fingerprint| fingerprint != 0) {
             let at = self.find(fingerprint);
             self.places[at] = fingerprint;
         }
     }
+}
+
+/// The next larger length of a table.
+fn grown(length: usize) -> usize {
+    (length + length / 8).max(length + 4)
+}
+
+/// The length that a table has grown to when it has taken so many.
+fn length_for(taken: usize) -> usize {
+    let lengths = std::iter::successors(Some(0), |&length| Some(grown(length)));
+    lengths.into_iter().find(|length| taken * 7 <= length * 6).expect("lengths have no end")
 }
 
 /// The probability that among so many different states some two have the same fingerprint.
@@ -156,6 +169,17 @@ mod tests {
 
     fn number(n: u64) -> u64 {
         n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    #[test]
+    fn forgetting_leaves_a_table_as_if_nobody_had_been_there() {
+        let (seen, fresh) = (Seen::default(), Seen::default());
+        let count = 400_000;
+        (0..count).for_each(|n| assert!(seen.insert(number(n))));
+        seen.forget(&(0..count).filter(|n| n % 10 == 0).map(number).collect::<Vec<_>>());
+        (0..count).filter(|n| n % 10 != 0).for_each(|n| assert!(fresh.insert(number(n))));
+        assert_eq!(seen.bytes(), fresh.bytes());
+        (0..count).for_each(|n| assert_eq!(seen.insert(number(n)), n % 10 == 0, "{n}"));
     }
 
     #[test]
