@@ -283,6 +283,17 @@ impl Links {
         });
     }
 
+    /// Ends what is done to everything that one node sends, and to nothing else.
+    pub fn forget_sender(&mut self, from: NodeId) {
+        let (first, nodes, links) = (self.index(from, NodeId(0)), self.nodes, &mut self.links);
+        self.degradations.retain(|degraded| {
+            let own = (first..first + nodes).contains(&degraded.link);
+            links[degraded.link].degradations -= u16::from(own);
+            !own
+        });
+        self.rules.retain(|rule| rule.select.from != Some(from));
+    }
+
     pub fn add_rule(&mut self, rule: Rule) {
         self.rules.push(rule);
     }

@@ -1,6 +1,6 @@
 //! The supervisor of a run: starts the processes of a cluster, breaks what the plan breaks, and writes down what they note.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -45,6 +45,7 @@ pub fn run(
         children: BTreeMap::new(),
         starting: Vec::new(),
         record: Record::default(),
+        suffering: BTreeSet::new(),
         backlog: VecDeque::new(),
         sender,
         heard,
@@ -69,6 +70,8 @@ struct Cluster<'a> {
     /// Nodes whose processes are to start as soon as nothing else is to be done.
     starting: Vec<NodeId>,
     record: Record,
+    /// Which nodes bring about which faults of the plan by themselves, as long as these are in force.
+    suffering: BTreeSet<(NodeId, u32)>,
     /// What was heard while something else was waited for.
     backlog: VecDeque<Heard>,
     sender: Sender<Heard>,
@@ -209,7 +212,14 @@ impl Cluster<'_> {
                 Order::Cut(from, to) => self.network.cut(from, to, true)?,
                 Order::Mend(from, to) => self.network.cut(from, to, false)?,
                 Order::Command(node, command) => self.tell_node(node, &Told::Command(command)),
-                Order::Suffer(node, place, begins) => self.tell_node(node, &Told::Fault { place, begins }),
+                Order::Suffer(node, place, begins) => {
+                    if begins && self.schedule.faults.faults[place as usize].fault.has_extent() {
+                        self.suffering.insert((node, place));
+                    } else {
+                        self.suffering.remove(&(node, place));
+                    }
+                    self.tell_node(node, &Told::Fault { place, begins });
+                }
             }
         }
         Ok(())
@@ -256,6 +266,10 @@ impl Cluster<'_> {
             if let Some(running) = self.children.get_mut(&node) {
                 running.begun = Some(now);
                 running.child.tell(&Told::Begin { now });
+                // What is still in force strikes this one like the one before it.
+                for &(_, place) in self.suffering.range((node, 0)..=(node, u32::MAX)) {
+                    running.child.tell(&Told::Fault { place, begins: true });
+                }
             }
         }
         Ok(())

@@ -329,12 +329,15 @@ mod tests {
         }
     }
 
-    /// Two servers, of which the first is killed at ten seconds; `number` is what their maker gives them.
+    /// Two servers, of which the first is killed at ten seconds, and its clock stepped before; `number` is what their maker
+    /// gives them.
     fn mirror(number: impl Fn() -> u64 + Send + Sync + 'static) -> Mirror<Server> {
         let setup = Setup::new(["alpha", "beta"], move |_| Server { number: number(), synced: false });
         let mut schedule = Schedule::seeded(1);
         let crash = Fault::Crash { node: NodeId(0) };
         schedule.faults.push(Trigger::At(Instant::from_secs(10)), crash, Some(Duration::from_secs(2)));
+        let clock = Fault::Clock { node: NodeId(0), step: 3_000_000_000, drift_ppm: None };
+        schedule.faults.push(Trigger::At(Instant::from_secs(5)), clock, Some(Duration::from_secs(100)));
         let world = World::new(&Arc::new(setup), &Arc::new(schedule));
         Mirror::new(Run::new(world, Vec::new(), Limits::default()), Wire::new())
     }
@@ -363,6 +366,10 @@ mod tests {
         assert_eq!(mirror.note(Instant::from_secs(1), NodeId(0), &note(1, synced, after)), Ok(()));
         assert_eq!(mirror.run.world.durable(NodeId(0)).collect::<Vec<_>>(), [&7]);
         assert_eq!(mirror.orders(), []);
+        let clock = mirror.due().expect("it is planned");
+        assert_eq!(clock, (Instant::from_secs(5), Deed::Begin(1)));
+        mirror.deed(clock.0, clock.1);
+        assert_eq!(mirror.orders(), [Order::Suffer(NodeId(0), 1, true)]);
         let crash = mirror.due().expect("it is planned");
         assert_eq!(crash, (Instant::from_secs(10), Deed::Begin(0)));
         mirror.deed(crash.0, crash.1);
@@ -385,6 +392,25 @@ mod tests {
         mirror.note(Instant::from_secs(1), NodeId(0), &note(1, timer, 0)).expect("nothing is left of it");
         assert_eq!(mirror.orders(), [Order::Reap(NodeId(0))]);
         assert_eq!(mirror.run.world.marks(), [("timed", 1)]);
+    }
+
+    #[test]
+    fn a_process_that_starts_suffers_from_nothing_before_it_is_told() {
+        let mut mirror = mirror(|| 7);
+        let clock = |mirror: &Mirror<Server>| mirror.run.world.clock(NodeId(0)).wall(Instant::from_secs(30));
+        let sound = clock(&mirror);
+        mirror.note(Instant::ZERO, NodeId(0), &started(7)).expect("it is what it was");
+        mirror.deed(Instant::from_secs(5), Deed::Begin(1));
+        assert!(mirror.orders().contains(&Order::Suffer(NodeId(0), 1, true)));
+        assert_eq!(clock(&mirror), sound, "its process has yet to bring it about");
+        let told = Came::Fault { place: 1, begins: true };
+        let after = state_hash(Some(&Server { number: 7, synced: false }));
+        mirror.note(Instant::from_secs(5), NodeId(0), &note(1, told, after)).expect("the actor does not notice");
+        assert_eq!(clock(&mirror), sound + Duration::from_secs(3));
+        mirror.deed(Instant::from_secs(10), Deed::Begin(0));
+        let again = Note { stamp: Stamp { process: 1, number: 0 }, ..started(7) };
+        mirror.note(Instant::from_secs(13), NodeId(0), &again).expect("it is what it was");
+        assert_eq!(clock(&mirror), sound, "the new process has a clock of its own, until it is told too");
     }
 
     #[test]

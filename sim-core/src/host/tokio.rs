@@ -6,7 +6,7 @@
 //! # What is different from a simulation
 //! * A connection is there as soon as the system below the peer has accepted it, whether or not its process is awake.
 //! * Messages have the size that they really have. [`Kind::bytes`] counts against send buffers, as everywhere; a message that
-//!   is longer than a [frame](super::frame) can be is not sent, and breaks its connection.
+//!   is longer than any may be ([`MAX_VALUE`](super::frame::MAX_VALUE)) is not sent, and breaks its connection.
 //! * Each process draws random numbers and names connections from a place of its own in the node's stream, as a machine
 //!   that remembers nothing but its disk must.
 //! * Time can be made to pass faster ([`Options::speed`]). Everything that the protocol times is then in the protocol's time,
@@ -16,7 +16,7 @@ mod disk;
 mod network;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::Hasher;
 use std::io;
 use std::net::SocketAddr;
@@ -158,7 +158,9 @@ struct Process<'a, A: Actor> {
     synced: mpsc::UnboundedReceiver<disk::Ended>,
     told: mpsc::Receiver<Told>,
     /// What has happened without anybody else.
-    own: std::collections::VecDeque<Incoming>,
+    own: VecDeque<Incoming>,
+    /// What the supervisor asked for while the actor was busy.
+    asked: VecDeque<Told>,
 }
 
 impl<'a, A: Actor> Process<'a, A> {
@@ -206,7 +208,8 @@ impl<'a, A: Actor> Process<'a, A> {
             inbox,
             synced,
             told,
-            own: std::collections::VecDeque::new(),
+            own: VecDeque::new(),
+            asked: VecDeque::new(),
         };
         process.listen(true).await?;
         if *supervised {
@@ -268,6 +271,9 @@ impl<'a, A: Actor> Process<'a, A> {
         let busy = self.busy_until > self.clock.now();
         let due = if busy { Some(self.busy_until) } else { self.world.next_event_at() };
         let wait = due.map(|at| self.clock.until(at));
+        if !busy && let Some(told) = self.asked.pop_front() {
+            return Event::Told(Some(told));
+        }
         if !busy && let Some(incoming) = self.own.pop_front() {
             return Event::Incoming(incoming);
         }
@@ -285,6 +291,10 @@ impl<'a, A: Actor> Process<'a, A> {
     async fn hear(&mut self, told: Told) -> io::Result<()> {
         match told {
             Told::Clock { question } => self.observer.say(&Said::Clock { question, now: self.clock.now() }),
+            Told::Command(_) | Told::Fault { .. } if self.busy_until > self.clock.now() => {
+                self.asked.push_back(told);
+                Ok(())
+            }
             Told::Command(command) => self.take_up(Came::Command(command)).await,
             Told::Fault { place, begins } => self.suffer(place, begins).await,
             Told::Begin { .. } | Told::Switched => Ok(()),

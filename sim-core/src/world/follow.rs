@@ -15,8 +15,8 @@ use crate::queue::Event;
 use crate::time::nanos;
 use crate::trace::Fate;
 use crate::{
-    Actor, CommandId, Connection, ConnectionEvent, ConnectionId, Effect, Fault, Instant, Kind, NodeId, Select,
-    SyncToken, Touched, World,
+    Actor, CommandId, Connection, ConnectionEvent, ConnectionId, Effect, Fault, Instant, Kind, LocalClock, NodeId,
+    Select, SyncToken, Touched, World,
 };
 
 /// Something that has come to a process.
@@ -152,6 +152,10 @@ impl<A: Actor> World<A> {
         }
         state.disk = Disk::holding(disk);
         state.counters = NodeCounters::of_process(process);
+        // What its predecessor suffered from by itself, it is told of again.
+        state.clock = LocalClock::new(self.schedule.clocks.get(&node).copied().unwrap_or_default());
+        state.slow_by = 0;
+        self.links.forget_sender(node);
         self.begin_process(node)
     }
 
