@@ -136,3 +136,32 @@ impl Observer for Person<'_> {
         _ = self.0.print(&format!("{at:>12}  {mark}\n"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Verb};
+
+    fn addresses_of(arguments: &[&str]) -> Vec<String> {
+        let text = include_str!("../../lease/steady.toml");
+        let registry = Registry::bundled();
+        let scenario = crate::format::parse("lease/steady", "steady.toml".as_ref(), text.into(), &registry);
+        let compiled = registry.compile(&Arc::new(scenario.expect("it is sound"))).expect("it can run");
+        let command = ["fencepost", "node", "lease/steady", "b"].iter().chain(arguments);
+        let Some(Verb::Node(args)) = Cli::parse_from(command).verb else { unreachable!("it says `node`") };
+        let addresses = addresses(&*compiled, NodeId(1), &args).expect("all of them are nodes");
+        addresses.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_node_and_its_peers_are_on_the_loopback_interface_unless_somebody_says_otherwise() {
+        let alone = ["127.0.0.1:7400", "127.0.0.1:7401", "127.0.0.1:7402", "127.0.0.1:7403"];
+        assert_eq!(addresses_of(&[]), alone);
+        let told = addresses_of(&["--listen", "0.0.0.0:9000", "--peer", "store=10.0.0.7:7400"]);
+        assert_eq!(told, ["127.0.0.1:7400", "0.0.0.0:9000", "127.0.0.1:7402", "10.0.0.7:7400"]);
+    }
+}

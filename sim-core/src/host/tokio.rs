@@ -41,6 +41,9 @@ use crate::{
     Actor, CloseReason, ConnectionEvent, ConnectionId, Effect, Instant, Kind, NodeId, Schedule, Setup, Wire, World,
 };
 
+/// How long a process that has stopped waits for its peers to take what it has sent.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// How a process is to run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -252,10 +255,10 @@ impl<'a, A: Actor> Process<'a, A> {
                 }
             }
         }
-        // In good order: what was sent is sent.
+        // In good order: what was sent is handed to the system below, which goes on when the process is gone.
         let links = std::mem::take(&mut self.links);
         let closing: Vec<_> = links.into_values().map(Link::finish).collect();
-        _ = timeout(self.network.patience, async {
+        _ = timeout(LINGER, async {
             for link in closing {
                 _ = link.await;
             }
