@@ -111,6 +111,26 @@ pub fn select_one(wanted: &str, verb: &str, registry: &Registry) -> Result<Entry
     }
 }
 
+/// A scenario, and what makes worlds of it.
+pub type Loaded = (Entry, Box<dyn Compiled>);
+
+/// The one scenario that a verb is about, ready to run; `None` if its file is wrong, which has been shown.
+pub fn load_one(
+    wanted: &str,
+    verb: &str,
+    registry: &Registry,
+    terminal: &mut Terminal,
+) -> Result<Option<Loaded>, Stop> {
+    let entry = select_one(wanted, verb, registry)?;
+    match entry.load(registry) {
+        Ok(compiled) => Ok(Some((entry, compiled))),
+        Err(error) => {
+            terminal.print_problems(&error)?;
+            Ok(None)
+        }
+    }
+}
+
 fn open(registry: &Registry) -> Result<Catalogue, Stop> {
     Catalogue::open(registry).map_err(|error| Stop::Failed(format!("cannot read the folder `scenarios`: {error}")))
 }

@@ -23,13 +23,8 @@ const PORT: u16 = 7400;
 
 /// Runs one node until its actor stops.
 pub fn node(args: &NodeArgs, registry: &Registry, terminal: &mut Terminal) -> Result<u8, Stop> {
-    let entry = campaign::select_one(&args.scenario, "node", registry)?;
-    let compiled = match entry.load(registry) {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            terminal.print_problems(&error)?;
-            return Ok(exit::BAD_FILE);
-        }
+    let Some((_, compiled)) = campaign::load_one(&args.scenario, "node", registry, terminal)? else {
+        return Ok(exit::BAD_FILE);
     };
     let environment = Environment::read().map_err(Stop::Usage)?;
     let node = number(&*compiled, &args.node)?;

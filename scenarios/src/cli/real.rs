@@ -17,13 +17,8 @@ use crate::report::{json, table, timeline};
 
 /// Runs one scenario as real processes and gives its verdict.
 pub fn real(args: &RealArgs, registry: &Registry, terminal: &mut Terminal) -> Result<u8, Stop> {
-    let entry = campaign::select_one(&args.scenario, "real", registry)?;
-    let compiled = match entry.load(registry) {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            terminal.print_problems(&error)?;
-            return Ok(exit::BAD_FILE);
-        }
+    let Some((entry, compiled)) = campaign::load_one(&args.scenario, "real", registry, terminal)? else {
+        return Ok(exit::BAD_FILE);
     };
     let environment = Environment::read().map_err(Stop::Usage)?;
     let schedule = compiled.schedule(args.seed.or(environment.seed).unwrap_or(0));

@@ -22,13 +22,8 @@ pub fn shrink(args: &ShrinkArgs, registry: &Registry, terminal: &mut Terminal) -
     let environment = Environment::read().map_err(Stop::Usage)?;
     let missing = || Stop::Usage("which seed? Give it with --seed, such as --seed 0x2a".to_owned());
     let seed = args.seed.or(environment.seed).ok_or_else(missing)?;
-    let entry = campaign::select_one(&args.scenario, "shrink", registry)?;
-    let compiled = match entry.load(registry) {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            terminal.print_problems(&error)?;
-            return Ok(exit::BAD_FILE);
-        }
+    let Some((entry, compiled)) = campaign::load_one(&args.scenario, "shrink", registry, terminal)? else {
+        return Ok(exit::BAD_FILE);
     };
     if let Some(objection) = objection_to_searching(&*compiled) {
         return Err(Stop::Usage(objection));

@@ -32,8 +32,7 @@ use ::tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 use ::tokio::time::{sleep, timeout};
 
 pub use disk::{Found, find, tear};
-pub use network::INBOX;
-use network::{Incoming, Link, Network};
+use network::{INBOX, Incoming, Link, Network};
 
 use super::record::{Came, Note, Said, Stamp, Told};
 use crate::world::{Departure, Occurrence, hasher};
