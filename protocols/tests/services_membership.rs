@@ -7,6 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use protocols::services::membership::{self, Address, Config, Event, Membership, Status, View, ViewId};
 use sim_core::library::Eventually;
+use sim_core::search::{Explorer, Menu, MessageMenu};
 use sim_core::{
     Actor, Check, Class, ConnectionEvent, Context, Fault, FaultPlan, Instant, Invariant, Limits, NodeId, Outcome, Run,
     Schedule, Setup, Touched, Trigger, World,
@@ -157,7 +158,43 @@ fn one_view(world: &World<Member>) -> Result<(), String> {
     Ok(())
 }
 
+/// That nobody who is in a view takes it for failed whoever runs and is in another: true as long as no silence outlasts
+/// detection.
+#[derive(Clone, Default, Hash)]
+struct NobodyBuried;
+
+impl Invariant<Member> for NobodyBuried {
+    fn name(&self) -> &str {
+        "nobody-buried"
+    }
+
+    fn class(&self) -> Class {
+        Class::Safety
+    }
+
+    fn check(&mut self, world: &World<Member>, touched: Touched) -> Check {
+        let Touched::Node(node) = touched else { return Check::Holds };
+        let Some((_, view)) = world.actor(node).and_then(|member| member.installed.last()) else { return Check::Holds };
+        let runs =
+            |address: &Address| world.actor(address.node).is_some_and(|member| member.group.address() == *address);
+        match view.failed().find(runs) {
+            Some(buried) => Check::Violated(format!("{buried:?} runs and has failed in {view:?}")),
+            None => Check::Holds,
+        }
+    }
+}
+
 fn run(seed: u64, faults: FaultPlan, config: Config) -> Outcome {
+    make(&Schedule { faults, ..Schedule::seeded(seed) }, config, Duration::from_secs(80), Vec::new()).to_end()
+}
+
+/// `further` are invariants beside those that always hold.
+fn make(
+    schedule: &Schedule,
+    config: Config,
+    duration: Duration,
+    further: Vec<Box<dyn Invariant<Member>>>,
+) -> Run<Member> {
     let candidates: Arc<[NodeId]> = (0..NODES).map(NodeId).collect();
     let recovery = config.recovery();
     let mut setup: Setup<Member> = Setup::new(["a", "b", "c", "d"], move |node| Member {
@@ -166,12 +203,12 @@ fn run(seed: u64, faults: FaultPlan, config: Config) -> Outcome {
         left: false,
     });
     setup.commands.push(());
-    let schedule = Schedule { faults, ..Schedule::seeded(seed) };
-    let world = World::new(&Arc::new(setup), &Arc::new(schedule));
-    let invariants: Vec<Box<dyn Invariant<Member>>> =
+    let world = World::new(&Arc::new(setup), &Arc::new(schedule.clone()));
+    let mut invariants: Vec<Box<dyn Invariant<Member>>> =
         vec![Box::new(Views::default()), Box::new(Eventually::within("one-view", recovery, one_view).and_stays())];
-    let limits = Limits { duration: Duration::from_secs(80), ..Limits::default() };
-    Run::new(world, invariants, limits).to_end()
+    invariants.extend(further);
+    let limits = Limits { duration, ..Limits::default() };
+    Run::new(world, invariants, limits)
 }
 
 /// Faults, each with when it begins and how long it lasts, in milliseconds.
@@ -202,7 +239,7 @@ fn fault() -> impl Strategy<Value = (u64, Fault, u64)> {
         }),
         two.prop_map(|(a, b)| Fault::Reset { a, b }),
     ];
-    (3_000..50_000u64, kind, 100..25_000u64)
+    (0..50_000u64, kind, 100..25_000u64)
 }
 
 proptest! {
@@ -252,6 +289,65 @@ fn only_what_comes_after_a_view_follows_it() {
     ];
     for (seed, faults) in cases {
         assert_eq!(run(seed, plan(faults), Config::default()).violation, None, "seed {seed}");
+    }
+}
+
+/// Two that do not hear of each other found a group each. Whoever asked both to let it in left the one as soon as it heard
+/// from the other, for ever.
+#[test]
+fn there_is_one_view_whichever_message_is_lost_or_late_while_the_group_is_founded() {
+    let late = vec![Duration::from_secs(2)];
+    let messages = MessageMenu { lost: true, late, nodes: Vec::new(), kinds: Vec::new() };
+    let menu = Menu { faults: Vec::new(), messages, window: Some((Instant::ZERO, Instant::from_secs(3))) };
+    for seed in 0..2 {
+        let start = |schedule: &Schedule| make(schedule, Config::default(), Duration::from_secs(10), Vec::new());
+        let explored = Explorer::new(menu.clone(), 2).jobs(1).explore(&Schedule::calm(seed), start);
+        let explored = explored.expect("a thread can be started");
+        assert_eq!(explored.counterexample, None, "seed {seed}");
+        assert!(explored.complete && explored.worlds() > 50, "seed {seed}: {} worlds", explored.worlds());
+    }
+}
+
+/// Two groups, as two pairs do not hear of each other until 25 s.
+fn founded_apart() -> Vec<(u64, Fault, u64)> {
+    vec![(0, Fault::Partition { groups: groups(0b1100) }, 25_000)]
+}
+
+/// After a merge, whoever missed the view beats only to its former group, whose coordinator was nobody to ask any more: it
+/// was taken for dead.
+#[test]
+fn whoever_misses_the_view_of_a_merge_is_given_it() {
+    let messages = MessageMenu { lost: true, late: Vec::new(), nodes: Vec::new(), kinds: vec!["Install"] };
+    let window = Some((Instant::from_secs(25), Instant::from_secs(50)));
+    let menu = Menu { faults: Vec::new(), messages, window };
+    for seed in 0..10 {
+        let start = |schedule: &Schedule| {
+            make(schedule, Config::default(), Duration::from_secs(80), vec![Box::new(NobodyBuried)])
+        };
+        let apart = Schedule { faults: plan(founded_apart()), ..Schedule::calm(seed) };
+        let explored = Explorer::new(menu.clone(), 1).jobs(1).explore(&apart, start).expect("a thread can be started");
+        assert_eq!(explored.counterexample, None, "seed {seed}");
+        assert!(explored.complete && explored.worlds() >= 3, "seed {seed}: {} worlds", explored.worlds());
+    }
+}
+
+/// It is in the view of its old group still, and in that of the other again. A merge that left it out buried it alive.
+#[test]
+fn groups_do_not_merge_while_a_node_is_in_both() {
+    for seed in 0..100 {
+        let mut faults = founded_apart();
+        faults.push((24_900, Fault::Crash { node: NodeId(3) }, 200));
+        // With sockets the old group notices before the other lets it in.
+        let config = Config { socket_detection: false, ..Config::default() };
+        let schedule = Schedule { faults: plan(faults), ..Schedule::seeded(seed) };
+        let mut run = make(&schedule, config, Duration::from_secs(80), vec![Box::new(NobodyBuried)]);
+        let view = |world: &World<Member>, node| world.actor(NodeId(node)).and_then(|m| m.group.view().cloned());
+        let is_in = |view: &View| view.members.iter().any(|member| member.node == NodeId(3));
+        let is_in_both =
+            |world: &World<Member>| [0, 2].iter().all(|&node| view(world, node).is_some_and(|view| is_in(&view)));
+        assert_eq!(run.until(is_in_both), None, "seed {seed}");
+        assert_ne!(view(&run.world, 0), view(&run.world, 2), "seed {seed}");
+        assert_eq!(run.to_end().violation, None, "seed {seed}");
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::btree_map::Entry;
 use sim_core::{ConnectionEvent, ConnectionId, Context};
 
 use super::member::{Membership, Status};
-use super::view::{Address, View, ViewId};
-use super::{Carrier, Message, Timer};
+use super::view::{Address, View};
+use super::{Beat, Carrier, Message, Timer};
 
 /// How often a suspect is asked within `verify-timeout`, as a question or an answer may be lost.
 const ASKED: u32 = 4;
@@ -64,7 +64,7 @@ impl Membership {
         let Some(view) = self.view() else { return };
         let (id, now) = (view.id, ctx.now());
         for other in self.others() {
-            ctx.send(other.node, Message::Heartbeat(self.me, id).into());
+            ctx.send(other.node, Message::Heartbeat(Beat { from: self.me, to: other, view: id }).into());
         }
         let silent = |since| now.since(since) > self.config.heartbeat_timeout;
         let suspects: Vec<Address> =
@@ -78,16 +78,20 @@ impl Membership {
         ctx.set_timer(Timer::Heartbeat.into(), self.config.heartbeat_interval);
     }
 
-    pub(super) fn on_heartbeat<A: Carrier>(&mut self, address: Address, theirs: ViewId, ctx: &mut Context<A>) {
+    pub(super) fn on_heartbeat<A: Carrier>(&mut self, beat: Beat, ctx: &mut Context<A>) {
         let Some(view) = self.view() else { return };
         let ours = view.id;
-        if view.has(address) {
-            self.lives(address, ctx);
-            if self.is_coordinator() && theirs < ours {
-                self.send_views(address, ctx);
+        if view.has(beat.from) {
+            self.lives(beat.from, ctx);
+            // Not only the coordinator: after a merge, whoever has missed the view does not know the coordinator yet.
+            if beat.view < ours {
+                self.send_views(beat.from, ctx);
             }
-        } else if theirs < ours {
-            ctx.send(address.node, Message::Excluded(ours).into());
+        } else if beat.to != self.me {
+            // Another group still takes this node's former process for a member. There is no better witness of its death.
+            ctx.send(beat.from.node, Message::Suspect(beat.to).into());
+        } else if beat.view < ours {
+            ctx.send(beat.from.node, Message::Excluded(ours).into());
         }
     }
 
@@ -106,7 +110,8 @@ impl Membership {
         }
     }
 
-    fn suspect<A: Carrier>(&mut self, member: Address, ctx: &mut Context<A>) {
+    /// Asks a member whether it lives. Without an answer it is dead.
+    pub(super) fn suspect<A: Carrier>(&mut self, member: Address, ctx: &mut Context<A>) {
         if let Entry::Vacant(vacant) = self.suspects.entry(member) {
             vacant.insert(Suspicion::Asked(1));
             ctx.send(member.node, Message::AreYouDead(member).into());

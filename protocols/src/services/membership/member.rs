@@ -83,8 +83,10 @@ pub struct Membership {
     pub(super) heard: BTreeMap<Address, Instant>,
     pub(super) suspects: BTreeMap<Address, Suspicion>,
     pub(super) neighbour: Option<Neighbour>,
-    /// Answers to the search for a group.
-    found: BTreeMap<Address, Option<Address>>,
+    /// Answers to the search for a group, by who gave them.
+    found: BTreeMap<NodeId, Standing>,
+    /// The coordinator that was asked to let this member in, once the search has found one.
+    asked: Option<Address>,
     /// What the next view has to reflect.
     pub(super) changes: Changes,
     pub(super) merging: Merging,
@@ -105,6 +107,7 @@ impl Membership {
             suspects: BTreeMap::new(),
             neighbour: None,
             found: BTreeMap::new(),
+            asked: None,
             changes: Changes::default(),
             merging: Merging::default(),
             events: Vec::new(),
@@ -180,7 +183,7 @@ impl Membership {
                 Message::Join(joiner) => self.on_join(joiner, ctx),
                 Message::Leave(leaver) => self.on_leave(leaver, ctx),
                 Message::Install(chain) => self.on_install(chain, ctx),
-                Message::Heartbeat(address, view) => self.on_heartbeat(address, view, ctx),
+                Message::Heartbeat(beat) => self.on_heartbeat(beat, ctx),
                 Message::Excluded(view) => self.on_excluded(view, ctx),
                 Message::Suspect(suspect) => self.on_suspect(suspect, ctx),
                 Message::AreYouDead(address) => {
@@ -191,7 +194,7 @@ impl Membership {
                     }
                 }
                 Message::NotDead(address) => self.lives(address, ctx),
-                Message::MergeRequest(leader) => self.on_merge_request(leader, ctx),
+                Message::MergeRequest(view) => self.on_merge_request(from, &view, ctx),
                 Message::MergeResponse(view) => self.on_merge_response(view, ctx),
             }
         }
@@ -201,7 +204,7 @@ impl Membership {
     /// A timer of the group has ended.
     pub fn on_timer<A: Carrier>(&mut self, timer: Timer, ctx: &mut Context<A>) -> Vec<Event> {
         match timer {
-            Timer::Discovery => self.found_nobody(ctx),
+            Timer::Discovery => self.end_search(ctx),
             Timer::Join => self.search(ctx),
             Timer::Heartbeat => self.beat(ctx),
             Timer::Verify(suspect) => self.unanswered(suspect, ctx),
@@ -224,6 +227,7 @@ impl Membership {
 
     fn search<A: Carrier>(&mut self, ctx: &mut Context<A>) {
         self.found.clear();
+        self.asked = None;
         self.discover(ctx);
         ctx.set_timer(Timer::Discovery.into(), self.config.discovery_timeout);
     }
@@ -247,25 +251,46 @@ impl Membership {
         if self.status != Status::Joining {
             return self.meets(other, ctx);
         }
-        self.found.insert(other.address, other.coordinator);
-        match other.coordinator {
-            // This node's own former process: there is no better witness of its death.
-            Some(former) if former.node == self.me.node => {
-                ctx.send(other.address.node, Message::Suspect(former).into());
-            }
-            Some(coordinator) => {
-                ctx.cancel_timer(Timer::Discovery.into());
-                ctx.set_timer(Timer::Join.into(), self.config.join_timeout);
-                ctx.send(coordinator.node, Message::Join(self.me).into());
-            }
-            None => {}
+        self.found.insert(other.address.node, other);
+        // This node's own former process: there is no better witness of its death.
+        if let Some(former) = other.coordinator.filter(|coordinator| coordinator.node == self.me.node) {
+            ctx.send(other.address.node, Message::Suspect(former).into());
+        }
+        let all = self.found.len() + 1 == self.candidates.len();
+        if all
+            && self.asked.is_none()
+            && let Some(coordinator) = self.elected()
+        {
+            self.ask_to_join(coordinator, ctx);
         }
     }
 
-    /// The search is over and no coordinator was found: the first of those that search founds the group.
-    fn found_nobody<A: Carrier>(&mut self, ctx: &mut Context<A>) {
-        let alone = self.found.values().all(Option::is_none);
-        if alone && self.found.keys().all(|&other| self.me < other) {
+    /// The coordinator that most answers name; of several, the one with the smallest address.
+    fn elected(&self) -> Option<Address> {
+        let mut votes: BTreeMap<Address, usize> = BTreeMap::new();
+        for coordinator in self.found.values().filter_map(|standing| standing.coordinator) {
+            if coordinator.node != self.me.node {
+                *votes.entry(coordinator).or_default() += 1;
+            }
+        }
+        let most = votes.values().copied().max()?;
+        votes.into_iter().find(|&(_, count)| count == most).map(|(coordinator, _)| coordinator)
+    }
+
+    fn ask_to_join<A: Carrier>(&mut self, coordinator: Address, ctx: &mut Context<A>) {
+        self.asked = Some(coordinator);
+        ctx.cancel_timer(Timer::Discovery.into());
+        ctx.set_timer(Timer::Join.into(), self.config.join_timeout);
+        ctx.send(coordinator.node, Message::Join(self.me).into());
+    }
+
+    /// Who has not answered by now does not count. If nobody has found a group, the first of those that search founds it.
+    fn end_search<A: Carrier>(&mut self, ctx: &mut Context<A>) {
+        if let Some(coordinator) = self.elected() {
+            return self.ask_to_join(coordinator, ctx);
+        }
+        let alone = self.found.values().all(|standing| standing.coordinator.is_none());
+        if alone && self.found.values().all(|other| self.me < other.address) {
             let id = ViewId { number: self.number + 1, creator: self.me };
             let members = vec![self.me];
             let view = View { id, members, previous: Vec::new(), left: Vec::new(), merged: false };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sim_core::{Context, Instant};
+use sim_core::{Context, Instant, NodeId};
 
 use super::member::{Membership, Status};
 use super::view::{Address, View, ViewId};
@@ -55,16 +55,20 @@ impl Membership {
         let free = self.merging.asked.is_none() && !self.merging.is_promised(ctx.now());
         if self.is_coordinator() && strangers && free && self.me < theirs {
             self.merging.asked = Some(theirs);
-            ctx.send(theirs.node, Message::MergeRequest(self.me).into());
+            let Some(view) = self.view().cloned() else { return };
+            ctx.send(theirs.node, Message::MergeRequest(view).into());
             ctx.set_timer(Timer::MergeCollect.into(), self.config.merge_timeout);
         }
     }
 
-    pub(super) fn on_merge_request<A: Carrier>(&mut self, leader: Address, ctx: &mut Context<A>) {
-        let Some(view) = self.view().cloned() else { return };
-        if self.is_coordinator() && self.status == Status::Member && self.merging.asked.is_none() && !view.has(leader) {
+    /// `theirs` is the view of the coordinator that merges.
+    pub(super) fn on_merge_request<A: Carrier>(&mut self, leader: NodeId, theirs: &View, ctx: &mut Context<A>) {
+        let Some(ours) = self.view().cloned() else { return };
+        let strangers = theirs.at(leader).is_some_and(|leader| !ours.has(leader));
+        let free = self.status == Status::Member && self.merging.asked.is_none();
+        if self.is_coordinator() && strangers && free && !self.contradicts(&ours, theirs, ctx) {
             self.merging.promised_until = Some(ctx.now() + self.config.merge_timeout);
-            ctx.send(leader.node, Message::MergeResponse(view).into());
+            ctx.send(leader, Message::MergeResponse(ours).into());
         }
     }
 
@@ -74,19 +78,26 @@ impl Membership {
         if !expected || !self.is_coordinator() || self.status != Status::Member {
             return;
         }
-        // A node that is in both views was restarted: its process in the one that it joined later is the one that
-        // runs, and as nobody knows which that is, it stays out and joins again.
-        let only = |one: &View, other: &View| -> Vec<Address> {
-            one.members.iter().copied().filter(|member| other.at(member.node).is_none()).collect()
-        };
-        let mut members = only(&ours, &theirs);
-        members.extend(only(&theirs, &ours));
-        if !members.contains(&self.me) {
+        if self.contradicts(&ours, &theirs, ctx) {
             return self.merging.give_up();
         }
-        let previous = ours.members.iter().chain(&theirs.members).copied().collect();
+        let members: Vec<Address> = ours.members.iter().chain(&theirs.members).copied().collect();
         let id = ViewId { number: self.number.max(theirs.id.number) + 1, creator: self.me };
-        let view = View { id, members, previous, left: Vec::new(), merged: true };
+        let view = View { id, members: members.clone(), previous: members, left: Vec::new(), merged: true };
         self.publish(Arc::new(view), ctx);
+    }
+
+    /// Whether a node is in both views. It was restarted then, or has gone over to the other group, and is in one of them
+    /// no longer. Nobody knows in which, and whoever left out a process that runs would take it for dead: so each
+    /// coordinator asks its own member whether it lives. The groups can merge once one has gone on without it.
+    fn contradicts<A: Carrier>(&mut self, ours: &View, theirs: &View, ctx: &mut Context<A>) -> bool {
+        let both: Vec<Address> =
+            ours.members.iter().copied().filter(|member| theirs.at(member.node).is_some()).collect();
+        let contradicts = !both.is_empty();
+        let me = self.me;
+        for member in both.into_iter().filter(|&member| member != me) {
+            self.suspect(member, ctx);
+        }
+        contradicts
     }
 }

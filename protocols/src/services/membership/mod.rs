@@ -30,11 +30,17 @@
 //! # Merge
 //! A partition that outlasts detection leaves a group on each side. Coordinators look for members outside their view
 //! every now and then (MERGE2); of two that meet, the one with the smaller address asks the other for its view,
-//! which makes no view of its own until then, and installs one view, [`View::merged`], in both groups.
+//! which makes no view of its own until then, and installs one view, [`View::merged`], in both groups. A node that was
+//! restarted while they did not meet can be in both views: then each asks its own process of it whether it lives, and
+//! they merge when one of the two groups has gone on without it.
+//!
+//! # Join
+//! A member that starts waits for the answers of all others, or for `discovery-timeout`, and asks the coordinator that
+//! most of them name to let it in: while there are two groups, not both.
 //!
 //! # Messages
 //! Datagrams, each of which may be lost. `Discover` → `Discovered`; `Join`, `Leave` → `Install`; `Heartbeat` →
-//! `Install` for whoever is behind, `Excluded` for whoever is out; `AreYouDead` → `NotDead`; `Suspect`; `MergeRequest` →
+//! `Install` for whoever is behind, `Excluded` for whoever is out, `Suspect` of a former process; `AreYouDead` → `NotDead`; `Suspect`; `MergeRequest` →
 //! `MergeResponse`.
 
 mod changes;
@@ -66,8 +72,8 @@ pub enum Message {
     Leave(Address),
     /// The sender's latest views, oldest first.
     Install(Vec<Arc<View>>),
-    /// I live, and this is my view.
-    Heartbeat(Address, ViewId),
+    /// I live.
+    Heartbeat(Beat),
     /// You are not in my view, which is later than yours.
     Excluded(ViewId),
     /// This member did not answer.
@@ -76,8 +82,8 @@ pub enum Message {
     AreYouDead(Address),
     /// I am.
     NotDead(Address),
-    /// To the coordinator of another group: send me your view and wait for one that holds us both.
-    MergeRequest(Address),
+    /// To the coordinator of another group: this is my view; send me yours, and wait for one that holds us both.
+    MergeRequest(Arc<View>),
     /// The view of the group to be merged.
     MergeResponse(Arc<View>),
 }
@@ -103,6 +109,17 @@ pub struct Standing {
     pub address: Address,
     /// The coordinator of its group, as far as it knows; `None` if it is still joining.
     pub coordinator: Option<Address>,
+}
+
+/// A sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Beat {
+    /// Who lives.
+    pub from: Address,
+    /// Whom it takes to be at the other end.
+    pub to: Address,
+    /// The view that it is in.
+    pub view: ViewId,
 }
 
 /// A member's timers.
