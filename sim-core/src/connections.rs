@@ -112,6 +112,11 @@ impl<M> Pair<M> {
         &mut self.pipes[side.index()]
     }
 
+    /// The same, to look at.
+    pub fn pipe_of(&self, side: Side) -> &Pipe<M> {
+        &self.pipes[side.index()]
+    }
+
     /// Adds to a hash what decides how it goes on from the moment `soon` on.
     pub fn hash_state(&self, soon: u64, hash: &mut impl Hasher)
     where

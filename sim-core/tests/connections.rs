@@ -208,6 +208,30 @@ fn a_machine_that_comes_back_resets_who_still_sends_to_it() {
 }
 
 #[test]
+fn a_crash_that_nobody_heard_of_is_told_to_who_still_sends_when_the_way_back_is_open() {
+    let unheard = |at, restarted| {
+        Story::connected().fault(at, cut(B, A), Some(1000)).fault(40, Fault::Crash { node: B }, restarted)
+    };
+    for restarted in [None, Some(2000)] {
+        unheard(20, restarted)
+            .act(30, A, |diary, ctx| diary.send(ctx, 1)) // Read, and never acknowledged.
+            .expect(&["0.01s connected", "1.025s closed Reset"], &[]);
+        // It was accepted, and A does not know.
+        unheard(2, restarted).expect(&["1.012s refused Reset"], &[]);
+    }
+    unheard(2, Some(100)).expect(&["1.012s connected"], &["1.007s connected"]);
+}
+
+#[test]
+fn a_machine_that_is_gone_acknowledges_nothing_when_the_way_back_is_open() {
+    Story::connected()
+        .fault(20, cut(B, A), Some(1000))
+        .act(30, A, |diary, ctx| diary.send(ctx, 1))
+        .fault(40, Fault::HostFailure { host: sim_core::HostId(1) }, None)
+        .expect(&["0.01s connected", "30.035s closed TimedOut"], &[]);
+}
+
+#[test]
 fn lines_wait_for_a_cut_link_to_heal() {
     Story::connected()
         .act(19, A, |diary, ctx| diary.send(ctx, 1)) // On the wire when the cut begins: it arrives.

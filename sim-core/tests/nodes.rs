@@ -415,6 +415,20 @@ fn a_host_failure_takes_down_every_node_of_the_machine_and_brings_them_back() {
 }
 
 #[test]
+fn a_crashed_process_does_not_come_back_on_a_machine_that_has_failed_meanwhile() {
+    let play = |hold| {
+        let failure = Fault::HostFailure { host: HostId(7) };
+        let mut story = Story::new().fault(5, crash(A), Some(10)).fault(10, failure, hold);
+        story.setup.nodes.iter_mut().for_each(|node| node.host = HostId(7));
+        story.play().0
+    };
+    assert!(play(None).actor(A).is_none());
+    for node in [A, B] {
+        assert_eq!(play(Some(10)).actor(node).unwrap().entries, ["0.02s started with []"]);
+    }
+}
+
+#[test]
 fn a_fault_without_effect_does_not_count_as_fired() {
     let (_, outcome) = Story::new()
         .fault(0, crash(A), None)

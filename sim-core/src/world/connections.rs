@@ -1,6 +1,6 @@
 //! What machines do about connections, on behalf of their processes.
 
-use crate::connections::{Cargo, End, Flight, Item, Packet, Pair, Side};
+use crate::connections::{Cargo, End, Flight, Item, Packet, Pair, Pipe, Side};
 use crate::links::{Action, Passage};
 use crate::node::Input;
 use crate::time::nanos;
@@ -401,13 +401,23 @@ impl<A: Actor> World<A> {
         }
     }
 
-    /// Both ways are open again: a machine that answers makes the silence end, even if its process consumes nothing.
+    /// Both ways are open again: a machine that answers makes the silence end, even if its process consumes nothing. If the
+    /// process that knew the connection has died and nobody heard of that, the machine says so now, or another process
+    /// accepts the request that is repeated.
     fn hear_again(&mut self, at: usize, sender: Side) {
-        let pair = &mut self.pairs[at].1;
-        let (from, to) = (pair.node(sender), pair.node(sender.other()));
-        let joined = !self.links.is_cut(from, to) && !self.links.is_cut(to, from);
-        if joined && [Side::Initiator, Side::Acceptor].iter().all(|&side| pair.end(side) == End::Open) {
-            pair.pipe(sender).silent_since = None;
+        let (id, pair) = &mut self.pairs[at];
+        let (id, from, to) = (*id, pair.node(sender), pair.node(sender.other()));
+        if self.links.is_cut(from, to) || self.links.is_cut(to, from) {
+            return;
+        }
+        match (pair.end(sender), pair.end(sender.other())) {
+            (End::Open, End::Open) => pair.pipe(sender).silent_since = None,
+            (End::Open, End::Closed) if self.is_unknown(at, sender.other()) => self.send_reset(id, sender.other()),
+            (End::Opening, End::Closed) if self.is_unknown(at, sender.other()) => {
+                let latency = self.links.middling_latency(from, to, &self.setup.network);
+                self.post_at(at, sender, Packet::Syn, 0, latency);
+            }
+            _ => {}
         }
     }
 
@@ -424,18 +434,19 @@ impl<A: Actor> World<A> {
             }
             let peer = pair.node(side.other());
             pair.set_end(side, End::Closed);
+            if how != Stop::Halt {
+                pair.pipe(side).waiting.clear();
+                // What was consumed and could not be acknowledged is sent again, to a machine that does not know it.
+                pair.pipe(side.other()).held_acks = 0;
+            }
             match how {
                 Stop::Halt => {
                     let latency = self.next_latency(node, peer);
                     self.post(id, side, Packet::Fin, 0, latency);
                     self.expect_answer(id, side);
                 }
-                Stop::Crash => {
-                    pair.pipe(side).waiting.clear();
-                    self.send_reset(id, side);
-                }
+                Stop::Crash => self.send_reset(id, side),
                 Stop::HostFailure => {
-                    pair.pipe(side).waiting.clear();
                     // A peer that waits for room in the window probes for it, and hears nothing from now on.
                     if !pair.pipe(side.other()).waiting.is_empty() {
                         self.expect_answer(id, side.other());
@@ -447,25 +458,27 @@ impl<A: Actor> World<A> {
     }
 
     /// A machine is back that knows nothing of its old connections: whoever still sends to it is told at the next
-    /// retransmission. A request for a new connection that has yet to arrive is none of the old ones.
+    /// retransmission.
     pub(super) fn reset_stalled_peers(&mut self, node: NodeId) {
-        let now = self.now;
-        let on_the_way: Vec<ConnectionId> = if self.hosted { self.requests_on_the_way().collect() } else { Vec::new() };
-        let ids: Vec<_> = self
-            .pairs
-            .iter_mut()
-            .filter_map(|(id, pair)| {
-                let side = pair.side_of(node);
-                let ours = pair.node(side) == node && pair.end(side) == End::Closed;
-                let opening = pair.end(side.other()) == End::Opening;
-                let pipe = pair.pipe(side.other());
-                let to_come =
-                    opening && (pipe.last_arrival >= now || !pipe.waiting.is_empty() || on_the_way.contains(id));
-                (ours && !to_come && pipe.silent_since.is_some()).then_some((*id, side))
-            })
+        let stalled: Vec<(ConnectionId, Side)> = (0..self.pairs.len())
+            .map(|at| (at, self.pairs[at].1.side_of(node)))
+            .filter(|&(at, side)| self.pairs[at].1.node(side) == node && self.is_unknown(at, side))
+            .map(|(at, side)| (self.pairs[at].0, side))
             .collect();
-        for (id, side) in ids {
+        for (id, side) in stalled {
             self.send_reset(id, side);
         }
+    }
+
+    /// Whether the peer waits for an answer on a connection of which the machine at this side knows nothing and has
+    /// nothing more to say. A request for a new connection that has yet to arrive is none of those.
+    fn is_unknown(&self, at: usize, side: Side) -> bool {
+        let (id, pair) = &self.pairs[at];
+        let (own, peers) = (pair.pipe_of(side), pair.pipe_of(side.other()));
+        let to_come = |pipe: &Pipe<A::Message>| pipe.last_arrival >= self.now || !pipe.waiting.is_empty();
+        let requested = pair.end(side.other()) == End::Opening
+            && (to_come(peers) || self.hosted && self.requests_on_the_way().any(|request| request == *id));
+        let up = !self.nodes[pair.node(side)].host_down;
+        up && pair.end(side) == End::Closed && peers.silent_since.is_some() && !requested && !to_come(own)
     }
 }

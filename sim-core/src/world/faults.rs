@@ -138,7 +138,10 @@ impl<A: Actor> World<A> {
             Fault::HostFailure { host } => {
                 let mut any = false;
                 for node in self.nodes_of(*host) {
-                    any |= self.take_down(node, Stop::HostFailure);
+                    // Also if its process has died before: its machine has answered for it until now.
+                    any |= !self.nodes[node].host_down;
+                    self.stop(node, Stop::HostFailure);
+                    self.nodes[node].host_down = true;
                 }
                 any
             }
@@ -162,8 +165,10 @@ impl<A: Actor> World<A> {
         }
         match fault {
             Fault::Crash { node } => {
-                // Not if it was restarted meanwhile and then stopped for another reason.
-                if self.plan.state(index).incarnation == self.nodes[*node].incarnation {
+                // Not if it was restarted meanwhile and then stopped for another reason, or if its machine has failed:
+                // that starts it, if it comes back.
+                let state = &self.nodes[*node];
+                if self.plan.state(index).incarnation == state.incarnation && !state.host_down {
                     self.queue.push(self.now, Event::Start { node: *node });
                 }
             }
