@@ -2,12 +2,11 @@
 //!
 //! Durable records are kept in shared immutable chunks, so that a clone of a world shares them.
 
-use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::copy::copied_by_field;
-use crate::world::hasher;
+use crate::copy::{Line, copied_by_field};
+use crate::state_hash::hasher;
 use crate::{Baseline, SyncToken};
 
 /// Records in a chunk at most: what one write copies when its chunk is shared with a clone.
@@ -17,11 +16,11 @@ const CHUNK: usize = 64;
 pub(crate) struct Disk<R> {
     durable: Log<R>,
     /// Written and not yet durable.
-    tail: VecDeque<Write<R>>,
+    tail: Line<Write<R>>,
     /// Writes that have become durable so far: the number of the first write of the tail.
     written: u64,
     /// Syncs under way, oldest first.
-    syncs: VecDeque<PendingSync>,
+    syncs: Line<PendingSync>,
     /// When the last sync under way will end: syncs end in order.
     pub busy_until: u64,
     /// Running number of this disk's decisions.
@@ -71,7 +70,16 @@ copied_by_field! { impl[R] Log<R> { chunks, digest } }
 impl<R: Clone> Log<R> {
     fn push(&mut self, record: R) {
         match self.chunks.last_mut() {
-            Some(last) if last.len() < CHUNK => Arc::make_mut(last).push(record),
+            Some(last) if last.len() < CHUNK => match Arc::get_mut(last) {
+                Some(own) => own.push(record),
+                None => {
+                    // With room for this record and for the next: a clone as such has none.
+                    let mut copy = Vec::with_capacity((last.len() + 2).min(CHUNK));
+                    copy.extend_from_slice(last);
+                    copy.push(record);
+                    *last = Arc::new(copy);
+                }
+            },
             _ => self.chunks.push(Arc::new(vec![record])),
         }
     }
@@ -119,7 +127,7 @@ impl<R: Clone + Hash> Disk<R> {
         self.durable.digest().hash(hash);
         hash.write_usize(self.tail.len());
         self.tail.iter().for_each(|write| write.hash(hash));
-        for sync in &self.syncs {
+        for sync in self.syncs.iter() {
             (sync.token, sync.up_to - self.written).hash(hash);
         }
         (self.slow_by, self.failing, self.lying).hash(hash);
@@ -140,9 +148,9 @@ impl<R> Default for Disk<R> {
     fn default() -> Self {
         Disk {
             durable: Log::default(),
-            tail: VecDeque::new(),
+            tail: Line::default(),
             written: 0,
-            syncs: VecDeque::new(),
+            syncs: Line::default(),
             busy_until: 0,
             decisions: 0,
             last_call: (u64::MAX, 0),
@@ -229,7 +237,7 @@ impl<R: Clone> Disk<R> {
 
     fn settle(&mut self, kept: usize, torn: impl FnOnce(&R) -> Option<R>) {
         self.written += self.tail.len() as u64;
-        let mut tail = std::mem::take(&mut self.tail).into_iter();
+        let mut tail = std::mem::take(&mut *self.tail).into_iter();
         for write in tail.by_ref().take(kept) {
             self.durable.apply(write);
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::copy::copied_by_field;
 use crate::{Instant, NodeId};
 
 /// One way in which the world can break.
@@ -230,11 +231,13 @@ pub struct PlannedFault {
 }
 
 /// Everything that is to break in one run.
-#[derive(Clone, Debug, Default, PartialEq, Hash)]
+#[derive(Debug, Default, PartialEq, Hash)]
 pub struct FaultPlan {
     /// The faults, in any order.
     pub faults: Vec<PlannedFault>,
 }
+
+copied_by_field! { impl[] FaultPlan { faults } }
 
 /// By the bits of its probabilities: equal degradations have equal hashes unless one holds 0.0 where the other holds
 /// -0.0, which costs a search a repetition and nothing else.

@@ -7,7 +7,7 @@
 use std::hash::{Hash, Hasher};
 
 use crate::copy::copied_by_field;
-use crate::world::hasher;
+use crate::state_hash::hasher;
 use crate::{Instant, NodeId};
 
 /// One step of a client operation.

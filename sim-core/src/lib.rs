@@ -105,6 +105,7 @@ mod run;
 mod schedule;
 pub mod search;
 mod setup;
+mod state_hash;
 mod time;
 mod timers;
 pub mod trace;

@@ -1,11 +1,9 @@
 //! One node as the world sees it: a process that may be up, busy, paused or down, and the machine below it.
 
-use std::collections::VecDeque;
-
 use slab::Slab;
 
 use crate::actor::NodeCounters;
-use crate::copy::copied_by_field;
+use crate::copy::{Line, copied_by_field};
 use crate::disk::Disk;
 use crate::timers::{Due, Timers};
 use crate::{Actor, CommandId, Connection, ConnectionEvent, ConnectionId, LocalClock, NodeId, SyncToken};
@@ -26,7 +24,7 @@ pub(crate) struct Node<A: Actor> {
     /// Added to the cost of each event by slowness in force.
     pub slow_by: u64,
     /// Events that wait for the process to be free.
-    pub inbox: VecDeque<Waiting<A>>,
+    pub inbox: Line<Waiting<A>>,
     /// Whether an event is scheduled that takes the next one out of the inbox.
     pub wake_scheduled: bool,
     pub clock: LocalClock,
@@ -84,7 +82,7 @@ impl<A: Actor> Node<A> {
             pauses: 0,
             busy_until: 0,
             slow_by: 0,
-            inbox: VecDeque::new(),
+            inbox: Line::default(),
             wake_scheduled: false,
             clock,
             counters: NodeCounters::default(),

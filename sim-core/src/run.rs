@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::copy::copied_by_field;
-use crate::world::{Choice, hasher};
+use crate::state_hash::hasher;
+use crate::world::Choice;
 use crate::{Actor, Check, Class, Fired, Instant, Invariant, LookBack, NodeId, Touched, World};
 
 /// A world in the making of its history, with everything that watches it. A clone goes its own way from there.
@@ -165,6 +166,18 @@ impl<A: Actor> Run<A> {
     #[inline]
     pub(crate) fn advance(&mut self) -> Progress {
         self.caught(Run::step)
+    }
+
+    /// Handles events like [`Run::advance`], one at least, until the next one lies at a moment or after it.
+    pub(crate) fn advance_until(&mut self, moment: Instant) -> Progress {
+        self.caught(|run| {
+            loop {
+                match run.step() {
+                    Progress::Event if run.world.next_event_at().is_some_and(|next| next < moment) => {}
+                    progress => return progress,
+                }
+            }
+        })
     }
 
     /// Makes this run equal to one that it was a copy of, and which has not changed since.
@@ -353,25 +366,32 @@ impl<A: Actor> Run<A> {
     /// Asks the invariants that an event at one node concerns.
     fn check(&mut self, touched: Touched) -> Progress {
         let Touched::Node(node) = touched else { return self.check_all() };
-        let mut position = 0;
-        while let Some(&index) = self.concerned[node.index()].get(position) {
-            position += 1;
+        let mut asked = 0;
+        while let Some((index, check)) = self.ask_on(node, &mut asked) {
+            if let Some(violated) = self.answered(index, check, touched) {
+                return violated;
+            }
+        }
+        self.asking = None;
+        Progress::Event
+    }
+
+    /// Asks the invariants that a node concerns, from one of them on, up to the first that has more to say than that it holds.
+    #[inline]
+    fn ask_on(&mut self, node: NodeId, asked: &mut usize) -> Option<(u32, Check)> {
+        for &index in &self.concerned[node.index()][*asked..] {
+            *asked += 1;
             let monitor = &mut self.monitors[index as usize];
             if monitor.settled {
                 continue;
             }
             self.asking = Some(index);
-            match monitor.invariant.check(&self.world, touched) {
+            match monitor.invariant.check(&self.world, Touched::Node(node)) {
                 Check::Holds => monitor.ask = Instant::MAX,
-                other => {
-                    if let Some(violated) = self.answered(index, other, touched) {
-                        return violated;
-                    }
-                }
+                more => return Some((index, more)),
             }
         }
-        self.asking = None;
-        Progress::Event
+        None
     }
 
     /// Asks all invariants.

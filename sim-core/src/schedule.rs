@@ -15,10 +15,11 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::copy::copied_by_field;
 use crate::{ClockSetting, FaultPlan, Instant, NodeId, Trigger};
 
 /// Everything outside the protocol that decides how a run goes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Schedule {
     /// Key of all randomness. On a calm baseline only the nodes' own draws use it, those that are not listed.
     pub seed: u64,
@@ -36,6 +37,8 @@ pub struct Schedule {
     /// The first numbers that nodes draw from their own randomness; the seed gives those that follow.
     pub draws: BTreeMap<NodeId, Vec<u64>>,
 }
+
+copied_by_field! { impl[] Schedule { seed, baseline, clocks, faults, deviations, absent, draws } }
 
 /// How links and disks behave where no deviation says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

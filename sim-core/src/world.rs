@@ -13,7 +13,6 @@ mod view;
 
 use std::sync::Arc;
 
-pub(crate) use fingerprint::hasher;
 pub(crate) use follow::{Departure, Occurrence};
 pub(crate) use fork::Sent;
 pub(crate) use hosted::{Bringer, Pipe};
@@ -94,7 +93,7 @@ pub struct World<A: Actor> {
     /// Filled by one handler, emptied before the next; kept for its memory.
     effects: Vec<Effect<A>>,
     /// Filled and emptied by each hash of the state; kept for its memory.
-    pending: Vec<(u64, u64, u64)>,
+    pending: Vec<(u128, u64)>,
     recorder: Option<Box<Recorder>>,
     /// Whether another engine carries datagrams.
     hosted: bool,

@@ -35,7 +35,8 @@ pub use disk::{Found, find, tear};
 use network::{INBOX, Incoming, Link, Network};
 
 use super::record::{Came, Note, Said, Stamp, Told};
-use crate::world::{Departure, Occurrence, hasher};
+use crate::state_hash::hasher;
+use crate::world::{Departure, Occurrence};
 use crate::{
     Actor, CloseReason, ConnectionEvent, ConnectionId, Effect, Instant, Kind, NodeId, Schedule, Setup, Wire, World,
 };

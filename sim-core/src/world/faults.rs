@@ -102,9 +102,7 @@ impl<A: Actor> World<A> {
                 true
             }
             Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Cut { .. } => {
-                for (from, to) in fault.cut_links() {
-                    self.links.cut(from, to);
-                }
+                fault.cut_links(|from, to| self.links.cut(from, to));
                 // In force until it ends or everything is healed, even without an end of its own.
                 self.plan.state(index).active = true;
                 true
@@ -191,9 +189,7 @@ impl<A: Actor> World<A> {
                 self.change_clock(now, *node, step.saturating_neg(), drift_ppm.map(|_| planned));
             }
             Fault::Partition { .. } | Fault::OneWay { .. } | Fault::Cut { .. } => {
-                for (from, to) in fault.cut_links() {
-                    self.links.mend(from, to);
-                }
+                fault.cut_links(|from, to| self.links.mend(from, to));
                 self.resume_connections();
             }
             Fault::Degrade { .. } => self.links.restore(index),
@@ -319,23 +315,22 @@ impl Fault {
         )
     }
 
-    /// The directed links that a partition or cut severs.
-    pub(super) fn cut_links(&self) -> Vec<(NodeId, NodeId)> {
-        let mut links = Vec::new();
+    /// Calls `each` with the ends of every directed link that a partition or cut severs.
+    pub(super) fn cut_links(&self, mut each: impl FnMut(NodeId, NodeId)) {
         match self {
             Fault::Partition { groups } => {
                 for (index, group) in groups.iter().enumerate() {
-                    for other in groups[index + 1..].iter().flatten() {
-                        links.extend(group.iter().flat_map(|&node| [(node, *other), (*other, node)]));
+                    for &other in groups[index + 1..].iter().flatten() {
+                        for &node in group {
+                            each(node, other);
+                            each(other, node);
+                        }
                     }
                 }
             }
-            Fault::OneWay { from, to } => {
-                links.extend(from.iter().flat_map(|&from| to.iter().map(move |&to| (from, to))));
-            }
-            Fault::Cut { from, to } => links.push((*from, *to)),
+            Fault::OneWay { from, to } => from.iter().for_each(|&from| to.iter().for_each(|&to| each(from, to))),
+            Fault::Cut { from, to } => each(*from, *to),
             _ => {}
         }
-        links
     }
 }

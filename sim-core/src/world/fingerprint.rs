@@ -10,27 +10,13 @@
 //!
 //! Computed when asked for and never kept up to date, so that a run that nobody compares pays nothing.
 
-use std::hash::{BuildHasher, Hash, Hasher};
-
-use foldhash::quality::{FixedState, FoldHasher};
+use std::hash::{Hash, Hasher};
 
 use crate::connections::Cargo;
 use crate::node::{Input, Node, Waiting};
 use crate::queue::{Entry, Event};
+use crate::state_hash::{StateHasher, digest, hasher};
 use crate::{Actor, Baseline, Fault, LookBack, World};
-
-/// Deterministic, and good enough that states can be told apart by 64 bits.
-pub(crate) type StateHasher = FoldHasher<'static>;
-
-pub(crate) fn hasher() -> StateHasher {
-    FixedState::default().build_hasher()
-}
-
-pub(super) fn digest(value: impl Hash) -> u64 {
-    let mut hash = hasher();
-    value.hash(&mut hash);
-    hash.finish()
-}
 
 impl<A: Actor> World<A> {
     /// A hash of the state that the world is in, and of what of the past `back` says that somebody looks at. Two worlds
@@ -76,23 +62,25 @@ impl<A: Actor> World<A> {
 
     /// What is to happen, in the order in which it will.
     fn hash_pending(&mut self, hash: &mut StateHasher) {
+        // One number is compared faster than two.
+        let place = |time: u64, sequence: u64| u128::from(time) << 64 | u128::from(sequence);
         let mut pending = std::mem::take(&mut self.pending);
         for entry in self.queue.entries() {
             if let Some(what) = self.digest_of(entry) {
-                pending.push((entry.time, entry.sequence, what));
+                pending.push((place(entry.time, entry.sequence), what));
             }
         }
         // A timer that was armed anew stands where it will fire, not where its old entry still is.
         for (number, node) in self.nodes.iter().enumerate() {
             pending.extend(node.timers.deadlines().map(|(timer, deadline, sequence)| {
                 let what = digest((0_u8, number, timer));
-                (deadline, sequence, what)
+                (place(deadline, sequence), what)
             }));
         }
-        pending.sort_unstable();
+        pending.sort_unstable_by_key(|&(place, _)| place);
         hash.write_usize(pending.len());
-        for (time, _, what) in pending.drain(..) {
-            hash.write_u64(time);
+        for (place, what) in pending.drain(..) {
+            hash.write_u64((place >> 64) as u64);
             hash.write_u64(what);
         }
         self.pending = pending;
@@ -169,7 +157,7 @@ impl<A: Actor> Node<A> {
         let flags = [self.host_down, self.powered_off, self.wake_scheduled, self.listening];
         (flags, self.pauses, self.slow_by, self.clock, self.counters).hash(hash);
         hash.write_usize(self.inbox.len());
-        for Waiting { input, .. } in &self.inbox {
+        for Waiting { input, .. } in self.inbox.iter() {
             match input {
                 Input::Message { from, message, via } => (0_u8, from, message, via).hash(hash),
                 Input::Timer(due) => (1_u8, self.timers.still_due(*due)).hash(hash),

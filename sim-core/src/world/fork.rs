@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::copy::copy_shared;
 use crate::links::Passage;
 use crate::queue::Event;
 use crate::{Actor, Deviation, Fault, Instant, Moment, NodeId, PlannedFault, Site, Trigger, World};
@@ -82,7 +83,8 @@ impl<A: Actor> World<A> {
             followed: _,
         } = source;
         self.setup.clone_from(setup);
-        self.schedule.clone_from(schedule);
+        // Whoever places faults has a schedule of its own.
+        copy_shared(&mut self.schedule, schedule);
         self.queue.clone_from(queue);
         self.links.clone_from(links);
         self.flights.clone_from(flights);
@@ -153,7 +155,9 @@ impl<A: Actor> World<A> {
             Fault::Crash { node } => self.is_up(*node),
             Fault::Pause { node } => self.is_up(*node) && !self.is_paused(*node),
             Fault::Cut { .. } | Fault::OneWay { .. } | Fault::Partition { .. } => {
-                fault.cut_links().into_iter().any(|(from, to)| !self.links.is_cut(from, to))
+                let mut any = false;
+                fault.cut_links(|from, to| any |= !self.links.is_cut(from, to));
+                any
             }
             _ => true,
         }

@@ -9,8 +9,8 @@ use std::hash::Hasher;
 use crate::connections::{Cargo, Side};
 use crate::node::Input;
 use crate::queue::{Entry, Event};
+use crate::state_hash::{StateHasher, digest};
 use crate::timers::Due;
-use crate::world::fingerprint::{StateHasher, digest};
 use crate::{Actor, ConnectionId, LookBack, NodeId, Touched, World};
 
 /// Something that can happen next.

@@ -29,8 +29,8 @@ type Claim<A, K> = Constant<Arc<dyn Fn(&World<A>, NodeId, &A) -> Option<K> + Sen
 /// ```
 #[derive(Clone, Hash)]
 pub struct AtMostOne<A: Actor, K = ()> {
-    name: &'static str,
-    what: &'static str,
+    name: Constant<&'static str>,
+    what: Constant<&'static str>,
     claim: Claim<A, K>,
     /// Whether a claim can end by time alone.
     lapses: bool,
@@ -91,8 +91,8 @@ impl<A: Actor, K> AtMostOne<A, K> {
         K: PartialEq,
     {
         AtMostOne {
-            name,
-            what,
+            name: Constant(name),
+            what: Constant(what),
             claim,
             lapses: false,
             back: Constant(LookBack::NOTHING),
@@ -157,14 +157,14 @@ impl<A: Actor, K: Clone + PartialEq> AtMostOne<A, K> {
     fn overdue(&self, world: &World<A>) -> Option<Check> {
         let overlap = self.overlaps.overdue(world.now())?;
         let (who, both) = (names(world, &overlap.about), if overlap.about.len() == 2 { "both" } else { "all" });
-        let (what, group, lasting) = (self.what, (self.group)(&overlap.id), self.overlaps.lasting(overlap.since));
+        let (what, group, lasting) = (*self.what, (self.group)(&overlap.id), self.overlaps.lasting(overlap.since));
         Some(Check::Violated(format!("{who} are {both} {what}{group}{lasting}")))
     }
 }
 
 impl<A: Actor, K: Clone + PartialEq + Hash + Send + 'static> Invariant<A> for AtMostOne<A, K> {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn class(&self) -> Class {

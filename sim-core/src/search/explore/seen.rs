@@ -1,5 +1,5 @@
-//! The states that an exploration has been to, in little memory: eight bytes a state and at most a quarter of that again
-//! for room to grow.
+//! The states that an exploration has been to, in little memory: eight bytes a state, and for room to grow on average a
+//! quarter of that again.
 //!
 //! What is kept of a state is its fingerprint of 64 bits. Two different states with the same fingerprint would be taken
 //! for one; [`odds_of_confusion`] says how likely that is for so many states.
@@ -31,6 +31,9 @@ impl Default for Fingerprints {
         Fingerprints { tables }
     }
 }
+
+/// How many places a table has of whose memory nobody takes notice: half a million in all tables.
+const SMALL: usize = 1 << 13;
 
 /// Which table a fingerprint belongs to, by bits that do not choose its place there.
 const fn table_of(fingerprint: u64) -> usize {
@@ -135,7 +138,7 @@ impl Table {
     }
 
     /// Grows by an eighth: it costs each fingerprint to be moved a handful of times, and saves the half of a table that
-    /// doubling leaves empty.
+    /// doubling leaves empty. By a quarter while that is not much memory.
     fn grow(&mut self) {
         let length = grown(self.places.len());
         let old = std::mem::replace(&mut self.places, vec![0; length]);
@@ -148,7 +151,8 @@ impl Table {
 
 /// The next larger length of a table.
 fn grown(length: usize) -> usize {
-    (length + length / 8).max(length + 4)
+    let room = if length < SMALL { length / 4 } else { length / 8 };
+    length + room.max(4)
 }
 
 /// The length that a table has grown to when it has taken so many.

@@ -149,6 +149,11 @@ impl<A: Actor> Traveller<A> {
         progress
     }
 
+    /// Goes on to where somebody looks next. For a path on which nothing can break any more: it knows no places afterwards.
+    fn stride(&mut self) -> Progress {
+        self.run.advance_until(self.look_at)
+    }
+
     /// Plans a fault and lets it strike.
     fn strike(&mut self, fault: &(crate::Fault, Option<Duration>), place: Place) -> Progress {
         let first = place == Place::First;
@@ -173,7 +178,8 @@ pub(super) struct Walk<'a, A: Actor> {
     /// States that nobody had been to, in case that they have to be forgotten.
     pub added: Option<Vec<u64>>,
     /// Travellers whose paths have ended, kept for their memory.
-    spare: Vec<Traveller<A>>,
+    #[expect(clippy::vec_box, reason = "each is large, and comes from here and goes back for every world")]
+    spare: Vec<Box<Traveller<A>>>,
 }
 
 impl<'a, A: Actor> Walk<'a, A> {
@@ -181,13 +187,13 @@ impl<'a, A: Actor> Walk<'a, A> {
         Walk { ground, tally: Tally::default(), added: None, spare: Vec::new() }
     }
 
-    fn fork(&mut self, path: &Traveller<A>) -> Traveller<A> {
+    fn fork(&mut self, path: &Traveller<A>) -> Box<Traveller<A>> {
         match self.spare.pop() {
             Some(mut fork) => {
-                fork.clone_from(path);
+                (*fork).clone_from(path);
                 fork
             }
-            None => path.clone(),
+            None => Box::new(path.clone()),
         }
     }
 
@@ -210,6 +216,7 @@ impl<'a, A: Actor> Walk<'a, A> {
             }
             let before = path.run.world.events();
             let progress = match place {
+                Place::None if left.any == 0 => path.stride(),
                 Place::None => path.step(),
                 place => self.branch(path, place, left),
             };
@@ -282,7 +289,7 @@ impl<'a, A: Actor> Walk<'a, A> {
     }
 
     /// Follows what branches off a path; whether that was the end of all paths.
-    fn branches_off(&mut self, mut fork: Traveller<A>, progress: Progress, left: Left) -> bool {
+    fn branches_off(&mut self, mut fork: Box<Traveller<A>>, progress: Progress, left: Left) -> bool {
         self.tally.worlds += 1;
         if self.goes_on(&mut fork, progress) {
             self.follow(&mut fork, left);
