@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sim_core::{Check, Class, Invariant, LookBack, NodeId, Property, Touched, World};
+use sim_core::{Check, Class, Constant, Invariant, LookBack, NodeId, Property, Touched, World};
 
 use super::{Node, State};
 
@@ -37,8 +37,8 @@ pub(super) const ALL: &[Property] = &[
 /// Whether a node holds the lease at this moment, by its own clock.
 pub(super) fn holds(world: &World<Node>, node: NodeId, actor: &Node) -> bool {
     match actor {
-        Node::Member(member) => member.holds(world.clock(node).now(world.now())),
-        Node::Store(_) => false,
+        Node::Member(member) if member.state() == State::Holding => member.holds(world.clock(node).now(world.now())),
+        _ => false,
     }
 }
 
@@ -90,10 +90,18 @@ impl Invariant<Node> for EpochsGrow {
 }
 
 /// The store never goes back to an older epoch.
-#[derive(Clone, Debug, Default, Hash)]
+#[derive(Clone, Debug, Hash)]
 pub struct WritesInOrder {
+    store: Constant<NodeId>,
     /// The highest epoch that the store has held.
     highest: u64,
+}
+
+impl WritesInOrder {
+    /// Of this store, which has held nothing yet.
+    pub fn of(store: NodeId) -> Self {
+        WritesInOrder { store: Constant(store), highest: 0 }
+    }
 }
 
 impl Invariant<Node> for WritesInOrder {
@@ -105,8 +113,12 @@ impl Invariant<Node> for WritesInOrder {
         Class::Safety
     }
 
-    fn check(&mut self, world: &World<Node>, touched: Touched) -> Check {
-        let Touched::Node(node) = touched else { return Check::Holds };
+    fn concerns(&self, node: NodeId) -> bool {
+        node == *self.store
+    }
+
+    fn check(&mut self, world: &World<Node>, _: Touched) -> Check {
+        let node = *self.store;
         let Some(Node::Store(store)) = world.actor(node) else { return Check::Holds };
         let Some((epoch, value)) = store.stored() else { return Check::Holds };
         if epoch < self.highest {

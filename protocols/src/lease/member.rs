@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sim_core::{Context, Instant, NodeId, SyncToken};
+use sim_core::{Constant, Context, Instant, NodeId, SyncToken};
 
 use super::{Config, Defects, Message, Node, Record, State, Step, Timer};
 use crate::transitions::StateMachine;
@@ -14,10 +14,10 @@ use crate::transitions::StateMachine;
 pub struct Member {
     id: NodeId,
     /// All members, this one included.
-    members: Arc<[NodeId]>,
-    store: NodeId,
-    config: Config,
-    defects: Defects,
+    members: Constant<Arc<[NodeId]>>,
+    store: Constant<NodeId>,
+    config: Constant<Config>,
+    defects: Constant<Defects>,
     state: State,
     /// The last promise, to itself or to another; on disk as well.
     promise: Option<Promise>,
@@ -60,10 +60,10 @@ impl Member {
     pub(super) fn new(id: NodeId, members: &Arc<[NodeId]>, store: NodeId, config: &Config, defects: Defects) -> Self {
         Member {
             id,
-            members: members.clone(),
-            store,
-            config: config.clone(),
-            defects,
+            members: Constant(members.clone()),
+            store: Constant(store),
+            config: Constant(config.clone()),
+            defects: Constant(defects),
             state: State::Waiting,
             promise: None,
             unsynced: BTreeMap::new(),
@@ -272,7 +272,7 @@ impl Member {
             return; // As above.
         }
         self.written += 1;
-        ctx.send(self.store, Message::Write { epoch: self.epoch, value: self.written });
+        ctx.send(*self.store, Message::Write { epoch: self.epoch, value: self.written });
         ctx.set_timer(Timer::Write, self.config.write_every);
     }
 }

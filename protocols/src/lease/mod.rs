@@ -162,7 +162,10 @@ impl Protocol for Lease {
                 invariants::holds,
             ))),
             invariants::EPOCHS_GROW => Some(Box::new(invariants::EpochsGrow::default())),
-            invariants::WRITES_IN_ORDER => Some(Box::new(invariants::WritesInOrder::default())),
+            invariants::WRITES_IN_ORDER => {
+                let store = cluster.with_role(STORE).next()?;
+                Some(Box::new(invariants::WritesInOrder::of(store)))
+            }
             invariants::ONE_HOLDER => {
                 let within = within.unwrap_or_else(|| cluster.config.recovery());
                 Some(Box::new(Eventually::within(invariants::ONE_HOLDER, within, |world| {

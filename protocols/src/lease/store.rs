@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use sim_core::{Context, SyncToken};
+use sim_core::{Constant, Context, SyncToken};
 
 use super::{Defects, Node, Record};
 
 /// The store.
 #[derive(Clone, Debug, Hash)]
 pub struct Store {
-    defects: Defects,
+    defects: Constant<Defects>,
     /// The highest epoch of all writes that have arrived.
     fence: u64,
     /// Epoch and value of the last write that is durable, which is when it counts.
@@ -20,7 +20,7 @@ pub struct Store {
 
 impl Store {
     pub(super) fn new(defects: Defects) -> Self {
-        Store { defects, fence: 0, stored: None, pending: VecDeque::new() }
+        Store { defects: Constant(defects), fence: 0, stored: None, pending: VecDeque::new() }
     }
 
     /// Epoch and value of the last write that counts.
