@@ -72,7 +72,9 @@ fn every_two_faults_leave_a_correct_lease_whole() {
     let [merged, apart] = both_ways(&cluster(Config::default().backoff, None), ALL);
     assert_eq!((merged.complete, &merged.counterexample), (true, &None));
     assert_eq!((apart.complete, &apart.counterexample), (true, &None));
-    assert!(merged.worlds() < apart.worlds(), "{} of {} worlds", merged.worlds(), apart.worlds());
+    // Most paths come to what they would have come to without a fault: nobody looks at what was.
+    let ended = |exploration: &Exploration| exploration.levels.iter().map(|level| level.ended).sum::<u64>();
+    assert!(ended(&merged) * 5 < ended(&apart), "{} of {} paths", ended(&merged), ended(&apart));
 }
 
 #[test]

@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::library::{AtMostOne, Eventually};
-use sim_core::{Cluster, Defect, Factory, Invariant, Named, NodeId, Property, Protocol, Wire};
+use sim_core::{Cluster, Defect, Factory, Invariant, LookBack, Named, NodeId, Property, Protocol, Wire, World};
 
 pub use config::Config;
 pub use defects::Defects;
@@ -156,11 +156,11 @@ impl Protocol for Lease {
 
     fn invariant(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) -> Option<Box<dyn Invariant<Node>>> {
         match name {
-            invariants::AT_MOST_ONE_HOLDER => Some(Box::new(AtMostOne::in_world(
-                invariants::AT_MOST_ONE_HOLDER,
-                "holding the lease",
-                invariants::holds,
-            ))),
+            // What both of these look at are actors and clocks as they are, and nothing that has been.
+            invariants::AT_MOST_ONE_HOLDER => Some(Box::new(
+                AtMostOne::in_world(invariants::AT_MOST_ONE_HOLDER, "holding the lease", invariants::holds)
+                    .looking_back(LookBack::NOTHING),
+            )),
             invariants::EPOCHS_GROW => Some(Box::new(invariants::EpochsGrow::default())),
             invariants::WRITES_IN_ORDER => {
                 let store = cluster.with_role(STORE).next()?;
@@ -168,11 +168,12 @@ impl Protocol for Lease {
             }
             invariants::ONE_HOLDER => {
                 let within = within.unwrap_or_else(|| cluster.config.recovery());
-                Some(Box::new(Eventually::within(invariants::ONE_HOLDER, within, |world| {
+                let held = |world: &World<Node>| {
                     world
                         .node_ids()
                         .any(|node| world.actor(node).is_some_and(|actor| invariants::holds(world, node, actor)))
-                })))
+                };
+                Some(Box::new(Eventually::within(invariants::ONE_HOLDER, within, held).looking_back(LookBack::NOTHING)))
             }
             _ => None,
         }
