@@ -52,7 +52,8 @@ pub trait Invariant<A: Actor>: DynClone + DynHash + Send {
     /// to the same state. Everything if nothing else is said.
     ///
     /// An answer that leaves something out is a promise: a search will take runs for one that differ in nothing else. Its
-    /// own memory does not count, which is part of the state in any case.
+    /// own memory does not count, which is part of the state in any case. In a build with debug assertions, an invariant
+    /// that breaks the promise ends the run as one that panics does.
     fn looks_back(&self) -> LookBack {
         LookBack::EVERYTHING
     }

@@ -38,6 +38,23 @@ struct Monitor<A: Actor> {
 
 copied_by_field! { impl[A: Actor] Monitor<A> { invariant, ask, settled } }
 
+impl<A: Actor> Monitor<A> {
+    /// Asks the invariant, and holds it to what it has said of the past.
+    #[inline]
+    fn look(&mut self, world: &World<A>, ask: impl FnOnce(&mut dyn Invariant<A>, &World<A>) -> Check) -> Check {
+        let back = if cfg!(debug_assertions) { self.invariant.looks_back() } else { LookBack::EVERYTHING };
+        let (check, beyond) = world.looked_at(back, |world| ask(&mut *self.invariant, world));
+        match beyond {
+            // Whoever has found a violation may tell its whole story.
+            Some(what) if !matches!(check, Check::Violated(_)) => panic!(
+                "`{}` has looked at `World::{what}`, which its `looks_back` leaves out: a search would miss violations",
+                self.invariant.name()
+            ),
+            _ => check,
+        }
+    }
+}
+
 copied_by_field! {
     impl[A: Actor] Run<A> {
         world, monitors, concerned, limits, next_ask, at_this_instant, keeps_going, asking,
@@ -386,7 +403,7 @@ impl<A: Actor> Run<A> {
                 continue;
             }
             self.asking = Some(index);
-            match monitor.invariant.check(&self.world, Touched::Node(node)) {
+            match monitor.look(&self.world, |invariant, world| invariant.check(world, Touched::Node(node))) {
                 Check::Holds => monitor.ask = Instant::MAX,
                 more => return Some((index, more)),
             }
@@ -402,7 +419,7 @@ impl<A: Actor> Run<A> {
                 continue;
             }
             self.asking = Some(index);
-            let check = monitor.invariant.check(&self.world, Touched::Any);
+            let check = monitor.look(&self.world, |invariant, world| invariant.check(world, Touched::Any));
             if let Some(violated) = self.answered(index, check, Touched::Any) {
                 return violated;
             }
@@ -444,7 +461,7 @@ impl<A: Actor> Run<A> {
         for index in 0..self.monitors.len() as u32 {
             let monitor = &mut self.monitors[index as usize];
             self.asking = Some(index);
-            if let Check::Violated(message) = monitor.invariant.finish(&self.world) {
+            if let Check::Violated(message) = monitor.look(&self.world, |invariant, world| invariant.finish(world)) {
                 let (name, class) = (monitor.invariant.name().to_owned(), monitor.invariant.class());
                 self.asking = None;
                 return Some(self.violation(&name, class, None, message));

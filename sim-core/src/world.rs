@@ -7,6 +7,7 @@ mod faults;
 mod fingerprint;
 mod follow;
 mod fork;
+mod glances;
 mod hosted;
 mod untimed;
 mod view;
@@ -95,6 +96,8 @@ pub struct World<A: Actor> {
     /// Filled and emptied by each hash of the state; kept for its memory.
     pending: Vec<(u128, u64)>,
     recorder: Option<Box<Recorder>>,
+    /// What of the past was asked for; of no consequence.
+    glances: glances::Glances,
     /// Whether another engine carries datagrams.
     hosted: bool,
     /// What there is to do for processes that bring everything about, if this world follows them.
@@ -145,6 +148,7 @@ impl<A: Actor> World<A> {
             effects: Vec::new(),
             pending: Vec::new(),
             recorder: None,
+            glances: glances::Glances::default(),
             hosted: false,
             followed: None,
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sim_core::library::{Always, AtMostOne, Eventually, NoLeak, NoLostWrite};
-use sim_core::{Invariant, NodeId, World};
+use sim_core::{Invariant, LookBack, NodeId, World};
 
 use super::broker::Broker;
 use super::{Config, Node, Phase, Record, Settings, Timer};
@@ -57,6 +57,7 @@ fn at_most_one_live(config: &Config) -> AtMostOne<Node> {
     AtMostOne::in_world("at-most-one-live", "LIVE", |world: &World<Node>, id, node: &Node| {
         is_live(node) && !world.is_paused(id)
     })
+    .looking_back(LookBack::NOTHING)
     .with_grace(config.self_stop + config.lock_poll)
 }
 
@@ -74,6 +75,7 @@ fn no_acknowledged_send_lost(manager: Option<NodeId>, brokers: Vec<NodeId>) -> N
         }
     })
     .looking_at(1)
+    .looking_back(LookBack::NOTHING)
 }
 
 /// Who owns the lock, whether or not the lock manager is up.
@@ -106,6 +108,7 @@ fn one_live_one_backup(brokers: Vec<NodeId>, within: Duration) -> Eventually<Nod
         count(Phase::Live) == 1 && count(Phase::Replica) == phases.len() - 1
     })
     .and_stays()
+    .looking_back(LookBack::NOTHING)
 }
 
 /// A broker that does not serve keeps its session and its source, and none of the timers of one that does.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sim_core::library::{Always, AtMostOne, Eventually, NoLeak, NoLostWrite};
-use sim_core::{Invariant, NodeId, World};
+use sim_core::{Invariant, LookBack, NodeId, World};
 
 use super::store::Journal;
 use super::{Config, Node, Phase, Record, Timer};
@@ -40,6 +40,7 @@ fn at_most_one_live(config: &Config) -> AtMostOne<Node> {
     AtMostOne::in_world("at-most-one-live", "LIVE", |world: &World<Node>, id, node: &Node| {
         phase(node) == Some(Phase::Live) && !world.is_paused(id)
     })
+    .looking_back(LookBack::NOTHING)
     .with_grace(config.lock_monitor + config.store_timeout)
 }
 
@@ -54,6 +55,7 @@ fn no_acknowledged_send_lost(cluster: &Cluster) -> NoLostWrite<Node> {
         },
     })
     .looking_at(1)
+    .looking_back(LookBack::NOTHING)
 }
 
 fn journal_on_disk(world: &World<Node>, store: NodeId) -> Journal {
@@ -76,6 +78,7 @@ fn one_live_one_backup(cluster: &Cluster, within: Duration) -> Eventually<Node> 
         live == 1 && backups == phases.len() - 1
     })
     .and_stays()
+    .looking_back(LookBack::NOTHING)
 }
 
 /// A broker that has given up its place keeps the mount and nothing else.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use sim_core::history::{Call, Note, Operation, Step};
 use sim_core::library::{Always, AtMostOne, Bounded, Eventually, NoLeak, NoLostWrite};
-use sim_core::{Check, Class, Cluster, ConnectionId, Instant, Invariant, NodeId, Property, Touched, World};
+use sim_core::{Check, Class, Cluster, ConnectionId, Instant, Invariant, LookBack, NodeId, Property, Touched, World};
 
 use super::config::Config;
 use super::database::Server;
@@ -95,10 +95,14 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
             node.server().is_some_and(Server::accepts_work)
         })),
         COMMITS_SURVIVE => {
-            Box::new(NoLostWrite::always(COMMITS_SURVIVE, move |world, write| pair.holds(world, write.value)))
+            let holds = NoLostWrite::always(COMMITS_SURVIVE, move |world, write| pair.holds(world, write.value));
+            Box::new(holds.looking_back(LookBack::NOTHING))
         }
         PREFIX => Box::new(Prefix { pair, session: None, compared: 0 }),
-        DIVERGENCE => Box::new(Always::in_world(DIVERGENCE, move |world| pair.parted_for_a_reason(world))),
+        DIVERGENCE => {
+            let parted = Always::in_world(DIVERGENCE, move |world| pair.parted_for_a_reason(world));
+            Box::new(parted.looking_back(LookBack::NOTHING))
+        }
         FREEZE_ENDS => {
             let bound = config.longest_freeze();
             Box::new(Waits::new(FREEZE_ENDS, vec![("frozen", bound, Server::freeze)]))
@@ -112,10 +116,16 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
         )),
         BUFFER_WAIT => Box::new(Always::on_each_node(BUFFER_WAIT, move |node: &Node| waited(node, &config))),
         REFUSES_LIVE_LINK => Box::new(RefusesLiveLink { pair, limit: config.ping_timeout, refused: 0 }),
-        REPLICATING => Box::new(Eventually::within(REPLICATING, within, move |world| pair.replicating(world))),
-        SOMEBODY_SERVES => Box::new(Eventually::within(SOMEBODY_SERVES, within, move |world: &World<Node>| {
-            [pair.master, pair.slave].iter().any(|&node| server(world, node).is_some_and(Server::accepts_work))
-        })),
+        REPLICATING => {
+            let replicates = Eventually::within(REPLICATING, within, move |world| pair.replicating(world));
+            Box::new(replicates.looking_back(LookBack { notes: 0, quiet: true, ..LookBack::NOTHING }))
+        }
+        SOMEBODY_SERVES => {
+            let serves = move |world: &World<Node>| {
+                [pair.master, pair.slave].iter().any(|&node| server(world, node).is_some_and(Server::accepts_work))
+            };
+            Box::new(Eventually::within(SOMEBODY_SERVES, within, serves).looking_back(LookBack::NOTHING))
+        }
         BOUNDED_MEMORY => {
             let limit = u64::from(config.log_buffers);
             let remembered = |node: &Node| node.server().map_or(0, |server| server.stream_objects());
@@ -258,6 +268,10 @@ impl Invariant<Node> for Prefix {
         Class::Safety
     }
 
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
+    }
+
     fn check(&mut self, world: &World<Node>, touched: Touched) -> Check {
         if !touched.includes(self.pair.master) && !touched.includes(self.pair.slave) {
             return Check::Holds;
@@ -333,6 +347,10 @@ impl Invariant<Node> for Waits {
         Class::Liveness
     }
 
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
+    }
+
     fn check(&mut self, world: &World<Node>, touched: Touched) -> Check {
         match touched {
             Touched::Node(node) => self.look(world, node),
@@ -370,6 +388,10 @@ impl Invariant<Node> for RefusesLiveLink {
 
     fn class(&self) -> Class {
         Class::Safety
+    }
+
+    fn looks_back(&self) -> LookBack {
+        LookBack::NOTHING
     }
 
     fn check(&mut self, world: &World<Node>, touched: Touched) -> Check {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::library::{Always, Eventually};
-use sim_core::{Check, Class, Instant, Invariant, NodeId, Property, Touched, World};
+use sim_core::{Check, Class, Instant, Invariant, LookBack, NodeId, Property, Touched, World};
 
 use super::config::Config;
 use super::instance::Instance;
@@ -104,7 +104,8 @@ pub(super) fn build(name: &str, config: &Config, within: Option<Duration>) -> Op
         NO_EVENT_TO_UNBOUND_LISTENER => Some(Box::new(Always::on_each_node(property.name, no_event_to_unbound))),
         CLUSTER_CONVERGES => {
             let within = within.unwrap_or_else(|| config.recovery());
-            Some(Box::new(Eventually::within(property.name, within, cluster_converges)))
+            let converges = Eventually::within(property.name, within, cluster_converges);
+            Some(Box::new(converges.looking_back(LookBack::NOTHING)))
         }
         _ => None,
     }
@@ -143,6 +144,11 @@ impl<S: State> Invariant<Node> for Watch<S> {
             }
         }
         self.state.deadline().map_or(Check::Holds, Check::AskAgain)
+    }
+
+    fn looks_back(&self) -> LookBack {
+        // A listener of another process is another listener.
+        LookBack { incarnations: true, ..LookBack::NOTHING }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::copy::copy_shared;
 use crate::links::Passage;
 use crate::queue::Event;
+use crate::world::glances::Glances;
 use crate::{Actor, Deviation, Fault, Instant, Moment, NodeId, PlannedFault, Site, Trigger, World};
 
 /// A message that a world has just sent, as its link knows it.
@@ -39,6 +40,7 @@ impl<A: Actor> Clone for World<A> {
             effects: Vec::new(),
             pending: Vec::new(),
             recorder: self.recorder.clone(),
+            glances: Glances::default(),
             hosted: self.hosted,
             // Nobody else brings about what happens in a copy.
             followed: None,
@@ -79,6 +81,7 @@ impl<A: Actor> World<A> {
             effects: _,
             pending: _,
             recorder,
+            glances: _,
             hosted,
             followed: _,
         } = source;

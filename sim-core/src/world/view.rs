@@ -2,6 +2,7 @@
 
 use crate::history::History;
 use crate::trace::{Entry, Fate, Recorder, Trace, What};
+use crate::world::glances::Past;
 use crate::{
     Actor, Baseline, Connection, Deviation, Deviations, Fired, HostId, Instant, Kind, LocalClock, Moment, NodeId,
     Schedule, Setup, Site, World,
@@ -77,6 +78,7 @@ impl<A: Actor> World<A> {
 
     /// Counts the starts and stops of a node's process: tells one process of a node from the next.
     pub fn incarnation(&self, node: NodeId) -> u32 {
+        self.glances.note(Past::Incarnations);
         self.nodes[node].incarnation
     }
 
@@ -117,21 +119,25 @@ impl<A: Actor> World<A> {
 
     /// What clients have asked for and been told.
     pub fn history(&self) -> &History {
+        self.glances.note(Past::Notes);
         &self.history
     }
 
     /// How often each mark has been set, by any node; sorted by name.
     pub fn marks(&self) -> &[(&'static str, u64)] {
+        self.glances.note(Past::Marks);
         &self.marks
     }
 
     /// How often one mark has been set, by any node.
     pub fn mark_count(&self, name: &str) -> u64 {
+        self.glances.note(Past::Marks);
         self.marks.binary_search_by_key(&name, |&(name, _)| name).map_or(0, |at| self.marks[at].1)
     }
 
     /// What became of each planned fault so far, in the order of the plan: id, kind, effect.
     pub fn fired(&self) -> Vec<(u32, &'static str, Fired)> {
+        self.glances.note(Past::Fired);
         let faults = self.schedule.faults.faults.iter().enumerate();
         faults.map(|(index, fault)| (fault.id, fault.fault.kind(), self.plan.fired(index))).collect()
     }
@@ -140,6 +146,12 @@ impl<A: Actor> World<A> {
     /// beginning or end is still to come at a known time. Faults without an end count as a state, not as activity;
     /// so do those that wait for a mark or a message that may never come.
     pub fn quiet_since(&self) -> Option<Instant> {
+        self.glances.note(Past::Quiet);
+        self.quiet()
+    }
+
+    /// The same, for who looks at it and whose future does not depend on it.
+    pub(crate) fn quiet(&self) -> Option<Instant> {
         self.plan.quiet_since()
     }
 

@@ -77,3 +77,37 @@ fn what_is_settled_is_not_asked_again_before_the_end() {
     let settled = asked_after(|_| true, |times| if times == 2 { Check::Settled } else { Check::Holds });
     assert_eq!(settled.len(), 2);
 }
+
+/// Only a build with debug assertions looks.
+#[cfg(debug_assertions)]
+#[test]
+fn who_looks_at_more_of_the_past_than_it_has_said_ends_the_run() {
+    use sim_core::library::Always;
+    use sim_core::{Instant, LookBack};
+
+    let looks: [(&str, fn(&World<Server>) -> bool, LookBack); 5] = [
+        ("history", |world| world.history().notes().is_empty(), LookBack { notes: 0, ..LookBack::NOTHING }),
+        ("marks", |world| world.mark_count("here") == 0, LookBack { marks: true, ..LookBack::NOTHING }),
+        (
+            "quiet_since",
+            |world| world.quiet_since() != Some(Instant::MAX),
+            LookBack { quiet: true, ..LookBack::NOTHING },
+        ),
+        ("fired", |world| world.fired().is_empty(), LookBack { fired: true, ..LookBack::NOTHING }),
+        ("incarnation", |world| world.incarnation(ALPHA) < 9, LookBack { incarnations: true, ..LookBack::NOTHING }),
+    ];
+    for (what, look, said) in looks {
+        let run = |back| {
+            let always = Always::in_world("present", look).looking_back(back);
+            Script::new(["alpha", "beta"]).at(secs(1), "alpha", NOTHING).check(always).violation
+        };
+        assert_eq!(run(said), None, "{what}");
+        let violation = run(LookBack::NOTHING).unwrap_or_else(|| panic!("{what} may be looked at"));
+        assert_eq!(violation.invariant, "no-panic");
+        assert!(
+            violation.message.contains(&format!("`present` has looked at `World::{what}`")),
+            "{}",
+            violation.message
+        );
+    }
+}

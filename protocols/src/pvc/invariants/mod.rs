@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sim_core::library::{Always, BoundedWait, Eventually};
-use sim_core::{Class, Cluster, Constant, Invariant, NodeId, Property, World};
+use sim_core::{Class, Cluster, Constant, Invariant, LookBack, NodeId, Property, World};
 
 use super::addresses::Vip;
 use super::config::Config;
@@ -167,11 +167,19 @@ pub fn build(name: &str, cluster: &Cluster<Config>, within: Option<Duration>) ->
         }
         "one-primary" => {
             let within = within.unwrap_or_else(|| config.recovery());
-            Box::new(Eventually::within(name, within, move |world| one_primary(world, &shared)).and_stays())
+            Box::new(
+                Eventually::within(name, within, move |world| one_primary(world, &shared))
+                    .and_stays()
+                    .looking_back(LookBack::NOTHING),
+            )
         }
         "vms-recover" => {
             let within = within.unwrap_or_else(|| config.recovery());
-            Box::new(Eventually::within(name, within, move |world| all_vms_run(world, &shared)).and_stays())
+            Box::new(
+                Eventually::within(name, within, move |world| all_vms_run(world, &shared))
+                    .and_stays()
+                    .looking_back(LookBack::NOTHING),
+            )
         }
         _ => return None,
     })

@@ -93,7 +93,7 @@ impl<A: Actor> Invariant<A> for Eventually<A> {
     }
 
     fn check(&mut self, world: &World<A>, _: Touched) -> Check {
-        let quiet = world.quiet_since();
+        let quiet = world.quiet();
         if quiet != self.quiet {
             (self.quiet, self.reached) = (quiet, false);
         }
