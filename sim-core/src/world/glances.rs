@@ -4,7 +4,7 @@
 //! not, and misses violations. A build with debug assertions, as tests are, does not take anybody's word for it: the
 //! world notes what of its past is asked for.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::cell::Cell;
 
 use crate::{Actor, LookBack, World};
 
@@ -21,13 +21,13 @@ pub(super) enum Past {
 
 /// What of it was asked for since somebody forgot all that was asked for before.
 #[derive(Default)]
-pub(super) struct Glances(AtomicU8);
+pub(super) struct Glances(Cell<u8>);
 
 impl Glances {
     #[inline]
     pub(super) fn note(&self, past: Past) {
         if cfg!(debug_assertions) {
-            self.0.fetch_or(past as u8, Ordering::Relaxed);
+            self.0.set(self.0.get() | past as u8);
         }
     }
 }
@@ -40,9 +40,9 @@ impl<A: Actor> World<A> {
         if !cfg!(debug_assertions) {
             return (look(self), None);
         }
-        self.glances.0.store(0, Ordering::Relaxed);
+        self.glances.0.set(0);
         let found = look(self);
-        let seen = self.glances.0.load(Ordering::Relaxed);
+        let seen = self.glances.0.get();
         let beyond = [
             (Past::Notes, "history", back.notes < usize::MAX),
             (Past::Marks, "marks", back.marks),

@@ -85,7 +85,8 @@ fn who_looks_at_more_of_the_past_than_it_has_said_ends_the_run() {
     use sim_core::library::Always;
     use sim_core::{Instant, LookBack};
 
-    let looks: [(&str, fn(&World<Server>) -> bool, LookBack); 5] = [
+    type Look = fn(&World<Server>) -> bool;
+    let looks: [(&str, Look, LookBack); 5] = [
         ("history", |world| world.history().notes().is_empty(), LookBack { notes: 0, ..LookBack::NOTHING }),
         ("marks", |world| world.mark_count("here") == 0, LookBack { marks: true, ..LookBack::NOTHING }),
         (
