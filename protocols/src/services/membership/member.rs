@@ -85,8 +85,8 @@ pub struct Membership {
     pub(super) neighbour: Option<Neighbour>,
     /// Answers to the search for a group, by who gave them.
     found: BTreeMap<NodeId, Standing>,
-    /// The coordinator that was asked to let this member in, once the search has found one.
-    asked: Option<Address>,
+    /// Whether the search has found a coordinator, and it was asked to let this member in.
+    has_asked: bool,
     /// What the next view has to reflect.
     pub(super) changes: Changes,
     pub(super) merging: Merging,
@@ -107,7 +107,7 @@ impl Membership {
             suspects: BTreeMap::new(),
             neighbour: None,
             found: BTreeMap::new(),
-            asked: None,
+            has_asked: false,
             changes: Changes::default(),
             merging: Merging::default(),
             events: Vec::new(),
@@ -227,7 +227,7 @@ impl Membership {
 
     fn search<A: Carrier>(&mut self, ctx: &mut Context<A>) {
         self.found.clear();
-        self.asked = None;
+        self.has_asked = false;
         self.discover(ctx);
         ctx.set_timer(Timer::Discovery.into(), self.config.discovery_timeout);
     }
@@ -258,7 +258,7 @@ impl Membership {
         }
         let all = self.found.len() + 1 == self.candidates.len();
         if all
-            && self.asked.is_none()
+            && !self.has_asked
             && let Some(coordinator) = self.elected()
         {
             self.ask_to_join(coordinator, ctx);
@@ -278,7 +278,7 @@ impl Membership {
     }
 
     fn ask_to_join<A: Carrier>(&mut self, coordinator: Address, ctx: &mut Context<A>) {
-        self.asked = Some(coordinator);
+        self.has_asked = true;
         ctx.cancel_timer(Timer::Discovery.into());
         ctx.set_timer(Timer::Join.into(), self.config.join_timeout);
         ctx.send(coordinator.node, Message::Join(self.me).into());

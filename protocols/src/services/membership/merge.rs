@@ -51,11 +51,11 @@ impl Membership {
     /// Hears of somebody, who may belong to another group.
     pub(super) fn meets<A: Carrier>(&mut self, other: Standing, ctx: &mut Context<A>) {
         let (Some(theirs), Status::Member) = (other.coordinator, self.status) else { return };
-        let strangers = !self.view().is_some_and(|view| view.has(theirs) || view.at(theirs.node).is_some());
+        let Some(view) = self.view().cloned() else { return };
+        let strangers = !view.has(theirs) && view.at(theirs.node).is_none();
         let free = self.merging.asked.is_none() && !self.merging.is_promised(ctx.now());
         if self.is_coordinator() && strangers && free && self.me < theirs {
             self.merging.asked = Some(theirs);
-            let Some(view) = self.view().cloned() else { return };
             ctx.send(theirs.node, Message::MergeRequest(view).into());
             ctx.set_timer(Timer::MergeCollect.into(), self.config.merge_timeout);
         }

@@ -40,8 +40,8 @@
 //!
 //! # Messages
 //! Datagrams, each of which may be lost. `Discover` → `Discovered`; `Join`, `Leave` → `Install`; `Heartbeat` →
-//! `Install` for whoever is behind, `Excluded` for whoever is out, `Suspect` of a former process; `AreYouDead` → `NotDead`; `Suspect`; `MergeRequest` →
-//! `MergeResponse`.
+//! `Install` for whoever is behind, `Excluded` for whoever is out, `Suspect` of a former process; `AreYouDead` →
+//! `NotDead`; `Suspect`; `MergeRequest` → `MergeResponse`.
 
 mod changes;
 mod config;
