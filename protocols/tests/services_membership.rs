@@ -331,6 +331,22 @@ fn whoever_misses_the_view_of_a_merge_is_given_it() {
     }
 }
 
+/// One is alone and has the smallest address, and two are together.
+#[test]
+fn whoever_joins_while_there_are_two_groups_joins_the_one_that_most_are_in() {
+    for seed in 0..20 {
+        let alone = (0, Fault::Partition { groups: groups(0b0001) }, 25_000);
+        let joins = (0, Fault::Crash { node: NodeId(3) }, 25_100);
+        let schedule = Schedule { faults: plan(vec![alone, joins]), ..Schedule::seeded(seed) };
+        let mut run = make(&schedule, Config::default(), Duration::from_secs(80), Vec::new());
+        let first = |world: &World<Member>| Some(world.actor(NodeId(3))?.installed.first()?.1.id.creator.node);
+        // Before that it is down, and afterwards the groups merge.
+        assert_eq!(run.until(|world| first(world).is_some() && world.now() > Instant::from_secs(25)), None);
+        assert_eq!(first(&run.world), Some(NodeId(1)), "seed {seed}");
+        assert_eq!(run.to_end().violation, None, "seed {seed}");
+    }
+}
+
 /// It is in the view of its old group still, and in that of the other again. A merge that left it out buried it alive.
 #[test]
 fn groups_do_not_merge_while_a_node_is_in_both() {

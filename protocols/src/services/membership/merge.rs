@@ -93,11 +93,11 @@ impl Membership {
     fn contradicts<A: Carrier>(&mut self, ours: &View, theirs: &View, ctx: &mut Context<A>) -> bool {
         let both: Vec<Address> =
             ours.members.iter().copied().filter(|member| theirs.at(member.node).is_some()).collect();
-        let contradicts = !both.is_empty();
-        let me = self.me;
-        for member in both.into_iter().filter(|&member| member != me) {
-            self.suspect(member, ctx);
+        for &member in &both {
+            if member != self.me {
+                self.suspect(member, ctx);
+            }
         }
-        contradicts
+        !both.is_empty()
     }
 }
